@@ -1,0 +1,110 @@
+# Copyright (c) The awsome.distributed_training authors
+# SPDX-License-Identifier: Apache-2.0
+"""Action collect_run; its documentation is in plugins/modules/collect_run.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from ansible.utils.display import Display
+from ansible_collections.awsome.distributed_training.plugins.module_utils import (
+    adt_metrics,
+    controller,
+    run_checks,
+)
+from ansible_collections.awsome.distributed_training.plugins.module_utils.progress import verdict_table
+from ansible_collections.awsome.distributed_training.plugins.module_utils.report import render_report
+
+_LOG_TAIL_LINES = 200
+
+
+class ActionModule(controller.OneLineAction):
+    """Cut the metrics from the log, judge the run, write its result and its report."""
+
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Returns ``result``; fails with one line where the run did not pass."""
+        run_dir, job = args["run_dir"], args["job"]
+        plan = controller.read_yaml(os.path.join(run_dir, "plan.yml"))
+        log = _read(os.path.join(run_dir, "log.txt")).splitlines()
+        metrics = adt_metrics.parse_metrics(log)
+        summary = adt_metrics.summarize(metrics)
+        baselines = controller.read_yaml(os.path.join(controller.ROOT, "data", "baselines.yml"))["baselines"]
+        checks = run_checks.judge_run(plan, metrics, summary, job.get("exit_status"), baselines)
+        environment = json.loads(_read(os.path.join(run_dir, "environment.json")) or "{}")
+        result = {
+            "schema": 1,
+            "run_id": plan["run_id"],
+            "case": plan["case"]["name"],
+            "preset": plan["preset"],
+            "launcher": plan["launcher"],
+            "state": run_checks.run_state(job.get("exit_status"), args.get("cancelled", False)),
+            "attempts": max([1, *(m.get("attempt", 1) for m in metrics)]),
+            "nodes": plan["nodes"],
+            "world_size": plan["world_size"],
+            "instance_type": plan["instance_type"],
+            "started": _utc(job.get("started")),
+            "ended": _utc(job.get("ended")),
+            "revision": plan["revision"],
+            "stack": {**environment, **_printed_environment(metrics)},
+            "metrics": {
+                "last_loss": summary["last_loss"],
+                "eval_loss": summary["eval_loss"],
+                "tokens_per_s": summary["tokens_per_s"],
+                "mfu": summary["mfu"],
+            },
+            "checks": checks,
+            "transport": None,
+            "verdict": run_checks.verdict(checks),
+        }
+        _write(os.path.join(run_dir, "metrics.jsonl"), "".join(json.dumps(m) + "\n" for m in metrics))
+        _write(os.path.join(run_dir, "result.json"), json.dumps(result, indent=2) + "\n")
+        tail = "\n".join(line for line in log if adt_metrics.MARK not in line)
+        tail = "\n".join(tail.splitlines()[-_LOG_TAIL_LINES:])
+        report = os.path.join(run_dir, "report.html")
+        _write(report, render_report(result, plan, metrics, checks, result["stack"], tail))
+        display = Display()
+        for line in ["", *verdict_table(checks), "", f"verdict: {result['verdict']}", f"report: {report}"]:
+            display.display(line)
+        answer = {"changed": True, "result": result, "report": report}
+        if result["verdict"] == "fail":
+            answer.update(failed=True, msg=_failure(plan, result, adt_metrics.first_error(metrics), report))
+        return answer
+
+
+def _failure(plan: dict[str, Any], result: dict[str, Any], error: dict[str, Any] | None, report: str) -> str:
+    """Why a run did not pass, in one line: training's own words where it gave any."""
+    if result["state"] == "preempted":
+        return f"{result['case']} saved and stopped on request; fix: run it again with -e run_id={result['run_id']}"
+    if error:
+        return f"{result['case']}: {error.get('message')}; fix: {error.get('fix') or 'read ' + report}"
+    check = next((c for c in result["checks"] if c["verdict"] == "fail"), None)
+    if check is None:
+        return f"{result['case']}: every check was skipped, so nothing is proved; fix: give the case a check"
+    value = f" {check['value']} {check['unit']}".rstrip() if check["value"] is not None else ""
+    return f"{result['case']}: check {check['id']}{value}: {check['reason']}; fix: {check['fix'] or 'read ' + report}"
+
+
+def _printed_environment(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    event = next((m for m in reversed(metrics) if m["kind"] == "event" and m.get("name") == "environment"), {})
+    return {key: value for key, value in event.items() if key not in ("kind", "name", "attempt", "message", "elapsed_s")}
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def _utc(seconds: float | None) -> str | None:
+    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,39 @@
+# Copyright (c) The awsome.distributed_training authors
+# SPDX-License-Identifier: Apache-2.0
+"""Action run_request; its documentation is in plugins/modules/run_request.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from ansible.utils.vars import load_extra_vars
+from ansible_collections.awsome.distributed_training.plugins.module_utils import controller, runs
+from ansible_collections.awsome.distributed_training.plugins.module_utils.request import read_request
+
+
+class ActionModule(controller.OneLineAction):
+    """Read the public variables of run_test_case."""
+
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Returns ``request``, complete."""
+        request = read_request(args, [str(name) for name in load_extra_vars(self._loader)])
+        base = controller.standing_in()
+        request["runs_dir"] = os.path.join(base, os.path.expanduser(request["runs_dir"]))
+        if request["render_to"]:
+            request["render_to"] = os.path.join(base, os.path.expanduser(request["render_to"]))
+        if request["launcher"] is None:
+            on_cluster = task_vars.get("groups", {}).get("head") or shutil.which("sbatch")
+            request["launcher"] = "slurm" if on_cluster else "local"
+        request["base"] = base
+        request["controller_pid"] = os.getppid()
+        request["run_id"] = request["run_id"] or runs.new_run_id()
+        if request["act"] in ("attach", "cancel"):
+            request["run_dir"] = runs.find_run(request["runs_dir"], request[request["act"]])
+            request["launcher"] = controller.read_yaml(os.path.join(request["run_dir"], "plan.yml"))["launcher"]
+        else:
+            # refused here, before anything is asked of a node
+            controller.load_case(request["case"], base)
+            controller.load_launcher(request["launcher"])
+        return {"changed": False, "request": request}

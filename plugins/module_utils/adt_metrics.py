@@ -1,0 +1,75 @@
+# Copyright (c) The awsome.distributed_training authors
+# SPDX-License-Identifier: Apache-2.0
+"""Metric lines (``ADT_METRIC {json}``) cut from a log, and what they add up to. Definitions: docs/metrics.md."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from typing import Any, Iterable
+
+MARK = "ADT_METRIC "
+KINDS = ("step", "eval", "checkpoint", "event")
+
+Metric = dict[str, Any]
+
+
+def parse_metrics(lines: Iterable[str]) -> list[Metric]:
+    """The metric lines of a log, whatever a launcher put before the mark; lines cut short are passed over."""
+    metrics: list[Metric] = []
+    for line in lines:
+        _, mark, text = line.partition(MARK)
+        if not mark:
+            continue
+        try:
+            metric = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(metric, dict) and metric.get("kind") in KINDS:
+            metrics.append(metric)
+    return metrics
+
+
+def summarize(metrics: list[Metric]) -> dict[str, Any]:
+    """first_loss, last_loss, eval_loss, steps, tokens_per_s and mfu of a run; None for what no line tells.
+
+    Throughput and MFU are medians over the steps after the first tenth, which holds compilation and cold caches.
+    """
+    steps = _last_attempt_wins([m for m in metrics if m["kind"] == "step"])
+    evals = [m for m in metrics if m["kind"] == "eval"]
+    reached = [m["step"] for m in metrics if m["kind"] in ("step", "eval") and "step" in m]
+    steady = [m for m in steps if m.get("step_time_s")]
+    steady = steady[len(steady) // 10 :]
+    return {
+        "first_loss": steps[0].get("loss") if steps else None,
+        "last_loss": steps[-1].get("loss") if steps else None,
+        "eval_loss": evals[-1].get("loss") if evals else None,
+        "last_step": max(reached) if reached else None,
+        "total_steps": next((m["steps"] for m in reversed(steps) if m.get("steps")), None),
+        "tokens_per_s": _median(steady, "tokens_per_s"),
+        "tokens_per_s_per_accelerator": _median(steady, "tokens_per_s_per_accelerator"),
+        "mfu": _median(steady, "mfu"),
+        "elapsed_s": max((m["elapsed_s"] for m in steps if m.get("elapsed_s") is not None), default=None),
+    }
+
+
+def first_error(metrics: list[Metric]) -> Metric | None:
+    """The last event by which training told what was wrong."""
+    return next((m for m in reversed(metrics) if m["kind"] == "event" and m.get("name") == "error"), None)
+
+
+def is_finite(value: Any) -> bool:
+    """A number that is neither NaN nor infinite."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _last_attempt_wins(steps: list[Metric]) -> list[Metric]:
+    """Steps in order; a step that a later attempt repeated stands once, as repeated."""
+    by_step = {m["step"]: m for m in steps if "step" in m}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _median(steps: list[Metric], key: str) -> float | None:
+    values = [m[key] for m in steps if is_finite(m.get(key))]
+    return statistics.median(values) if values else None

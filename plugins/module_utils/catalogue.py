@@ -1,0 +1,59 @@
+# Copyright (c) The awsome.distributed_training authors
+# SPDX-License-Identifier: Apache-2.0
+"""Questions to the catalogues of data/. Pure: each function takes the document that it asks."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import (
+    TrainingError,
+    did_you_mean,
+)
+
+Document = Mapping[str, Any]
+
+
+def component(stack: Document, name: str) -> dict[str, Any]:
+    """A component of data/stack.yml."""
+    return _entry(stack["components"], name, "component")
+
+
+def instance_type(types: Document, name: str) -> dict[str, Any]:
+    """An EC2 type of data/instance_types.yml."""
+    return _entry(types["instance_types"], name, "instance type")
+
+
+def accelerator_of(types: Document, device_name: str | None) -> dict[str, Any] | None:
+    """The accelerator that a device calls itself by, such as NVIDIA H200; None for one that is not in the catalogue."""
+    for model, about in types["accelerators"].items():
+        if device_name in about["device_names"]:
+            return {"model": model, **about}
+    return None
+
+
+def described_node(types: Document, node: Mapping[str, Any], named_type: str | None) -> dict[str, Any]:
+    """What is known of a node: the EC2 type that the user named, or what the node tells of itself.
+
+    Adds peak_tflops, the dense bf16 peak of one accelerator in TFLOP/s, or None.
+    """
+    if named_type:
+        entry = instance_type(types, named_type)
+        about = types["accelerators"][entry["accelerator"]["model"]]
+        return {
+            "accelerator": about["kind"],
+            "accelerators": entry["accelerator"]["count"],
+            "accelerator_model": entry["accelerator"]["model"],
+            "cpus": entry["vcpus"],
+            "instance_type": named_type,
+            "peak_tflops": about["peak_tflops"].get("bf16"),
+            "network": entry["network"],
+        }
+    known = accelerator_of(types, node.get("accelerator_model"))
+    return {**node, "peak_tflops": known["peak_tflops"].get("bf16") if known else None}
+
+
+def _entry(entries: Mapping[str, Any], name: str, kind: str) -> dict[str, Any]:
+    if name not in entries:
+        raise TrainingError(f"{kind} {name!r} is not in the catalogue", did_you_mean(name, entries))
+    return dict(entries[name])
