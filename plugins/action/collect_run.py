@@ -89,7 +89,9 @@ def _failure(plan: dict[str, Any], result: dict[str, Any], error: dict[str, Any]
 
 def _printed_environment(metrics: list[dict[str, Any]]) -> dict[str, Any]:
     event = next((m for m in reversed(metrics) if m["kind"] == "event" and m.get("name") == "environment"), {})
-    return {key: value for key, value in event.items() if key not in ("kind", "name", "attempt", "message", "elapsed_s")}
+    return {
+        key: value for key, value in event.items() if key not in ("kind", "name", "attempt", "message", "elapsed_s")
+    }
 
 
 def _read(path: str) -> str:

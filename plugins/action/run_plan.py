@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 import yaml
-
 from ansible.utils.display import Display
 from ansible_collections.awsome.distributed_training.plugins.module_utils import catalogue, controller, runs
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError

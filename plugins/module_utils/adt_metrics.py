@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 MARK = "ADT_METRIC "
 KINDS = ("step", "eval", "checkpoint", "event")

@@ -1,6 +1,6 @@
 # Copyright (c) The awsome.distributed_training authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Python environment of a case: built once from its lock file, kept in the cache, keyed by all that goes into it."""
+"""The Python environment of a case: built once from its lock file and kept, keyed by all that goes into it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
@@ -89,8 +90,17 @@ class CaseEnvironment:
         with tempfile.TemporaryDirectory() as folder:
             report = os.path.join(folder, "report.json")
             pip = self._pip(folder)
-            asked = [*pip, "install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--report", report,
-                     f"{name}=={version}"]
+            asked = [
+                *pip,
+                "install",
+                "--dry-run",
+                "--ignore-installed",
+                "--no-deps",
+                "--quiet",
+                "--report",
+                report,
+                f"{name}=={version}",
+            ]
             try:
                 _run(asked)
                 with open(report, encoding="utf-8") as file:
@@ -129,7 +139,9 @@ class CaseEnvironment:
             "python": self.version.split()[0],
             "build": "cpu" if offer else "default",
             "cpu_build": offer,
-            "lock_sha256": hashlib.sha256((self.cpu_lock if offer and self.cpu_lock else self.lock).encode()).hexdigest(),
+            "lock_sha256": hashlib.sha256(
+                (self.cpu_lock if offer and self.cpu_lock else self.lock).encode()
+            ).hexdigest(),
             "packages": packages,
         }
         with open(os.path.join(self.path, "environment.json"), "w", encoding="utf-8") as file:
@@ -149,7 +161,9 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
-        raise TrainingError(f"lock file {path}: {error.strerror}", "make lock, or correct environment.requirements") from error
+        raise TrainingError(
+            f"lock file {path}: {error.strerror}", "make lock, or correct environment.requirements"
+        ) from error
 
 
 def _run(command: list[str]) -> str:
@@ -159,8 +173,14 @@ def _run(command: list[str]) -> str:
     except OSError as error:
         raise TrainingError(f"{command[0]}: {error.strerror}", "give the path of a Python interpreter") from error
     if ran.returncode:
-        complaint = next((line for line in reversed((ran.stderr or ran.stdout).splitlines()) if line.strip()), "no message")
-        fix = "apt-get install python3-venv" if "ensurepip" in ran.stdout + ran.stderr else "mend what it names and run again"
+        complaint = next(
+            (line for line in reversed((ran.stderr or ran.stdout).splitlines()) if line.strip()), "no message"
+        )
+        fix = (
+            "apt-get install python3-venv"
+            if "ensurepip" in ran.stdout + ran.stderr
+            else "mend what it names and run again"
+        )
         raise TrainingError(f"{' '.join(command[:4])} … failed: {complaint}", fix)
     return ran.stdout
 

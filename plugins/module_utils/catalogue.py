@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import (
     TrainingError,
@@ -47,7 +48,8 @@ def described_node(types: Document, node: Mapping[str, Any], named_type: str | N
             "cpus": entry["vcpus"],
             "instance_type": named_type,
             "peak_tflops": about["peak_tflops"].get("bf16"),
-            "network": entry["network"],
+            "memory_gib": entry["memory_gib"],
+            "efa": entry["network"]["efa"],
         }
     known = accelerator_of(types, node.get("accelerator_model"))
     return {**node, "peak_tflops": known["peak_tflops"].get("bf16") if known else None}

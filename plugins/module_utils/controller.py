@@ -11,7 +11,6 @@ import subprocess
 from typing import Any
 
 import yaml
-
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.awsome.distributed_training.plugins.module_utils import test_case
@@ -75,7 +74,9 @@ def read_yaml(path: str) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else path
-        raise TrainingError(f"{where}: not YAML: {getattr(error, 'problem', error)}", "mend the file's syntax") from error
+        raise TrainingError(
+            f"{where}: not YAML: {getattr(error, 'problem', error)}", "mend the file's syntax"
+        ) from error
 
 
 def write_yaml(path: str, value: Any) -> None:
@@ -104,11 +105,15 @@ def load_case(name: str | None, base: str) -> dict[str, Any]:
     if os.sep in name or name in (".", ".."):
         folder = os.path.realpath(os.path.join(base, os.path.expanduser(name)))
         if not os.path.isfile(os.path.join(folder, "case.yml")):
-            raise TrainingError(f"case={name}: {folder} holds no case.yml", "give a case's name or the folder of its case.yml")
+            raise TrainingError(
+                f"case={name}: {folder} holds no case.yml", "give a case's name or the folder of its case.yml"
+            )
     else:
         cases = known_cases()
         if name not in cases:
-            raise TrainingError(f"case={name} is not known", f"{did_you_mean(name, cases)}; or the path of a case's folder")
+            raise TrainingError(
+                f"case={name} is not known", f"{did_you_mean(name, cases)}; or the path of a case's folder"
+            )
         folder = cases[name]
     path = os.path.join(folder, "case.yml")
     case = read_yaml(path)
@@ -123,7 +128,10 @@ def load_case(name: str | None, base: str) -> dict[str, Any]:
 
 def load_launcher(name: str) -> dict[str, Any]:
     """An entry of data/launchers."""
-    names = [os.path.splitext(os.path.basename(path))[0] for path in glob.glob(os.path.join(ROOT, "data", "launchers", "*.yml"))]
+    names = [
+        os.path.splitext(os.path.basename(path))[0]
+        for path in glob.glob(os.path.join(ROOT, "data", "launchers", "*.yml"))
+    ]
     if name not in names:
         raise TrainingError(f"launcher={name} is not known", did_you_mean(name, names))
     launcher: dict[str, Any] = read_yaml(os.path.join(ROOT, "data", "launchers", f"{name}.yml"))

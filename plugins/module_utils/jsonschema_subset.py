@@ -9,8 +9,9 @@ same verdicts. A keyword that is not implemented is an error, so that no schema 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import did_you_mean
 

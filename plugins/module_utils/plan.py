@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils import test_case
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
@@ -25,12 +26,15 @@ def make_plan(
     :param case: a valid case.yml, with ``path``, the absolute path of its folder.
     :param request: run_id, preset, nodes, params, launcher_params, image.
     :param launcher: an entry of data/launchers.
-    :param node: accelerator (cuda, neuron, cpu), accelerators (count), cpus, instance_type, and, where known,
-        accelerator_model and peak_tflops (dense bf16, per accelerator).
+    :param node: accelerator (cuda, neuron, cpu), accelerators (count), cpus, memory_gib, instance_type, and, where
+        known, efa (interfaces), accelerator_model and peak_tflops (dense bf16, per accelerator).
     :raises TrainingError: the request does not fit the case, the launcher or the nodes.
     """
-    options = resolve(launcher["parameters"], split_assignments(request.get("launcher_params"), "launcher_params"),
-                      f"launcher_params of {launcher['name']}")
+    options = resolve(
+        launcher["parameters"],
+        split_assignments(request.get("launcher_params"), "launcher_params"),
+        f"launcher_params of {launcher['name']}",
+    )
     nodes = request["nodes"]
     most = launcher.get("nodes", {}).get("maximum")
     if nodes < 1:
@@ -40,6 +44,7 @@ def make_plan(
             f"nodes={nodes}: launcher {launcher['name']} has {most} node{'s' if most > 1 else ''}",
             f"-e nodes={most}, or a launcher for several nodes",
         )
+    _refuse_unsupported(case, launcher, options)
     accelerator = _accelerator(case, node)
     processes = options.get("procs_per_node") or node["accelerators"] or _CPU_PROCESSES
     values, changed = test_case.parameters(case, request["preset"], request.get("params"))
@@ -56,6 +61,7 @@ def make_plan(
         "accelerator": accelerator,
         "accelerator_model": node.get("accelerator_model"),
         "instance_type": node.get("instance_type"),
+        "node": {key: node.get(key) for key in ("accelerators", "efa", "memory_gib")},
         "image": request.get("image"),
         "environment": dict(case.get("environment", {})),
         "secrets": list(case.get("secrets", [])),
@@ -72,6 +78,22 @@ def make_plan(
 
 _CPU_PROCESSES = 2
 """Processes on a machine without accelerators: the fewest that still distribute."""
+
+
+def _refuse_unsupported(case: Mapping[str, Any], launcher: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """What a launcher cannot start, by name."""
+    name = launcher["name"]
+    for step in case["steps"]:
+        if step["start"] not in launcher["starts"]:
+            known = ", ".join(launcher["starts"])
+            raise TrainingError(
+                f"launcher={name} cannot start step {step['name']} by {step['start']}", f"start: {known}"
+            )
+    shared = launcher.get("shares_files_by")
+    if shared and len(case["steps"]) > 1 and not options[shared]:
+        raise TrainingError(
+            f"case {case['name']} has several steps, which share files", f"-e launcher_params='{shared}=NAME'"
+        )
 
 
 def _accelerator(case: Mapping[str, Any], node: Mapping[str, Any]) -> str:

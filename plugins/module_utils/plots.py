@@ -1,6 +1,6 @@
 # Copyright (c) The awsome.distributed_training authors
 # SPDX-License-Identifier: Apache-2.0
-"""Line plots as inline SVG that keeps its text size at every width, and the escaping of all that a page shows."""
+"""Line plots as inline SVG that keeps its text size at every width, and the escaping of all that is shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import html
 import math
 import re
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from operator import itemgetter
+from typing import Any
 
 Point = tuple[float, float]
 
@@ -49,7 +51,7 @@ class Axis:
     def place(self, value: float) -> float:
         """0 at the low end, 1 at the high end."""
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value - self.low) / (self.high - self.low)
 
 
@@ -77,26 +79,27 @@ def quantity(value: Any) -> str:
 
 
 def decimate(points: Sequence[Point], buckets: int = BUCKETS) -> list[Point]:
-    """The first, lowest, highest and last point, and the first undrawable one, of each of ``buckets`` stretches of x."""
+    """The first, lowest, highest and last point of each stretch of x, where there are many points."""
     if len(points) <= 4 * buckets:
         return list(points)
     first, last = points[0][0], points[-1][0]
     width = (last - first) / buckets or 1.0
     stretches: dict[int, list[Point]] = {}
     for point in points:
-        stretches.setdefault(min(int((point[0] - first) / width), buckets - 1), []).append(point)
+        stretches.setdefault(int((point[0] - first) / width), []).append(point)
     kept: list[Point] = []
     for stretch in stretches.values():
-        good = [point for point in stretch if _drawable(point[1])]
-        chosen = [point for point in stretch if not _drawable(point[1])][:1]
-        if good:
-            chosen += [good[0], min(good, key=_height), max(good, key=_height), good[-1]]
-        kept.extend(sorted(set(chosen)))
+        kept.extend(sorted({stretch[0], min(stretch, key=_Y), max(stretch, key=_Y), stretch[-1]}))
     return kept
 
 
 def plot(
-    title: str, unit: str, series: Sequence[Series], marks: Sequence[Marks] = (), missing: str = "", from_zero: bool = False
+    title: str,
+    unit: str,
+    series: Sequence[Series],
+    marks: Sequence[Marks] = (),
+    missing: str = "",
+    from_zero: bool = False,
 ) -> str:
     """A figure over training steps: heading, legend, plot and its numbers in words.
 
@@ -107,27 +110,28 @@ def plot(
     series = [one for one in series if one.points]
     if not series:
         return f'<figure><h3>{escaped(title)}</h3><p class="missing">{escaped(missing)}</p></figure>'
-    in_words = [sentence for one in series for sentence in _in_words(one)]
-    drawn = [(one, decimate(one.points)) for one in series]
-    values = [y for _, points in drawn for _, y in points if _drawable(y)]
-    across = _steps_axis([x for one in series for x in (one.points[0][0], one.points[-1][0])])
-    upward = _values_axis(values, from_zero)
     marks = [one for one in marks if one.at]
-    undrawable = sorted({x for _, points in drawn for x, y in points if not _drawable(y)})
+    parted = [(one, *_parted(one.points)) for one in series]
+    in_words = [sentence for one, good, bad in parted for sentence in _in_words(one, good, bad)]
+    drawn = [(one, decimate(good), decimate(bad)) for one, good, bad in parted]
+    upward = _values_axis([y for _, good, _ in drawn for _, y in good], from_zero)
+    ends = [x for one in series for x in (one.points[0][0], one.points[-1][0])]
+    across = _steps_axis([*ends, *(x for one in marks for x in one.at)])
+    crosses = sorted({f"{across.place(x):.1%}" for _, _, bad in drawn for x, _ in bad})
     picture = [
         *_grid(across, upward),
         *(_mark_lines(one, across) for one in marks),
         '<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" width="100%" height="100%">',
-        *(_path(one, points, across, upward) for one, points in drawn),
+        *(_paths(one, good, bad, across, upward) for one, good, bad in drawn),
         "</svg>",
-        *(f'<text class="bad" x="{across.place(x):.2%}" y="0" dy=".35em">✕</text>' for x in undrawable),
+        *(f'<text class="bad" x="{x}" y="0" dy=".35em">✕</text>' for x in crosses),
     ]
     unit = f"{unit}, logarithmic" if upward.log else unit
     label = escaped(f"{title}, in {unit}, over training steps. {' '.join(in_words)}")
     return "".join(
         [
             f"<figure><h3>{escaped(title)}</h3>",
-            _legend(series, marks, bool(undrawable)),
+            _legend(series, marks, bool(crosses)),
             f'<p class="unit">{escaped(unit)}</p>',
             f'<svg class="plot" role="img" aria-label="{label}">{"".join(picture)}</svg>',
             f"<figcaption>{'<br>'.join(escaped(sentence) for sentence in in_words)}</figcaption></figure>",
@@ -146,25 +150,26 @@ _BEYOND = 1e100
 """Values past this are told in words: axes of floats need room to calculate."""
 
 
-def _drawable(y: float) -> bool:
-    return abs(y) < _BEYOND  # False for NaN too
+_Y = itemgetter(1)
 
 
-def _height(point: Point) -> float:
-    return point[1]
+def _parted(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    """The points that can be drawn, and those that cannot: NaN, infinite or beyond any axis."""
+    good = [point for point in points if -_BEYOND < point[1] < _BEYOND]
+    bad = [] if len(good) == len(points) else [point for point in points if not -_BEYOND < point[1] < _BEYOND]
+    return good, bad
 
 
-def _in_words(series: Series) -> list[str]:
-    good = [y for _, y in series.points if _drawable(y)]
-    bad = [(x, y) for x, y in series.points if not _drawable(y)]
+def _in_words(series: Series, good: list[Point], bad: list[Point]) -> list[str]:
     count = f"{len(series.points):,} point{'s' if len(series.points) > 1 else ''}"
     first, last = quantity(series.points[0][0]), quantity(series.points[-1][0])
     where = f"step {first}" if first == last else f"steps {first} to {last}"
     sentences = []
     if good:
+        values = [y for _, y in good]
         sentences.append(
-            f"{series.name}: minimum {quantity(min(good))}, median {quantity(statistics.median(good))}, "
-            f"maximum {quantity(max(good))}, last {quantity(series.points[-1][1])} ({count}, {where})."
+            f"{series.name}: minimum {quantity(min(values))}, median {quantity(statistics.median(values))}, "
+            f"maximum {quantity(max(values))}, last {quantity(series.points[-1][1])} ({count}, {where})."
         )
     if bad:
         told = ", ".join(f"{quantity(y)} at step {quantity(x)}" for x, y in bad[:3])
@@ -176,7 +181,7 @@ def _in_words(series: Series) -> list[str]:
 def _steps_axis(steps: list[float]) -> Axis:
     low, high = min(steps), max(steps)
     if low == high:
-        low, high = low - 1, high + 1
+        high += 1
     return Axis(low, high, ticks=_round_values(low, high, whole=True))
 
 
@@ -207,9 +212,9 @@ def _round_values(low: float, high: float, whole: bool = False) -> list[float]:
 def _round_powers(low: float, high: float) -> list[float]:
     """1, 2 and 5 of each power of ten in a range, or fewer where there are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if len(powers) <= 3 else (1,)
-    kept = powers[:: math.ceil(len(powers) / 7)]
-    return [factor * 10.0**power for power in kept for factor in factors if low <= factor * 10.0**power <= high]
+    factors = (1, 2, 5) if high < 500 * low else (1,)
+    values = [factor * 10.0**power for power in powers[:: math.ceil(len(powers) / 8)] for factor in factors]
+    return [value for value in values if low <= value <= high]
 
 
 def _tick(value: float) -> str:
@@ -242,32 +247,46 @@ def _mark_lines(marks: Marks, across: Axis) -> str:
     return "".join(f'<line class="{marks.style}" x1="{x}" x2="{x}" y1="{top}" y2="100%"/>' for x in inside)
 
 
-def _path(series: Series, points: list[Point], across: Axis, upward: Axis) -> str:
-    """One path: a line that breaks where a value cannot be drawn, or dots; a zero-length line is a round dot."""
-    words: list[str] = []
-    alone = joined = False
-    for x, y in points:
-        if not _drawable(y):
-            words.append("h0" if alone else "")
-            alone = joined = False
+def _paths(series: Series, good: list[Point], bad: list[Point], across: Axis, upward: Axis) -> str:
+    """A line that breaks where a value cannot be drawn, and dots where there are few points or no line."""
+    line: list[str] = []
+    dots: list[str] = []
+    breaks = {x for x, _ in bad}
+    pen = "M"
+    for x, y in sorted([*good, *bad], key=itemgetter(0)):
+        if x in breaks:
+            pen = "M"
             continue
         place = f"{across.place(x) * 1000:.1f} {1000 - upward.place(y) * 1000:.1f}"
-        words.append(f"L{place}" if joined else f"M{place}")
-        alone, joined = not joined, series.joined
-        if not joined:
-            words.append("h0")
-    words.append("h0" if alone and joined else "")
-    return f'<path class="{series.style}" d="{"".join(words)}"/>'
+        # a line of no length is a round dot, whatever the stretching
+        dots.append(f"M{place}h0")
+        line.append(f"M{place}h0" if pen == "M" else f"L{place}")
+        pen = "L"
+    paths = f'<path class="{series.style}" d="{"".join(line)}"/>' if series.joined else ""
+    if not series.joined or len(good) <= _FEW:
+        paths += f'<path class="{series.style} dots" d="{"".join(dots)}"/>'
+    return paths
+
+
+_FEW = 60
+"""Up to so many points stand as dots on their line."""
 
 
 def _legend(series: Sequence[Series], marks: Sequence[Marks], undrawable: bool) -> str:
-    entries = [(f'<path class="{one.style}" d="{"M1 6H23" if one.joined else "M6 6h0M18 6h0"}"/>', one.name) for one in series]
+    entries = [
+        (
+            f'<path class="{one.style}{"" if one.joined else " dots"}" d="{"M3 6h18" if one.joined else "M12 6h0"}"/>',
+            one.name,
+        )
+        for one in series
+    ]
     entries += [(f'<line class="{one.style}" x1="12" x2="12" y1="0" y2="12"/>', one.name) for one in marks]
     if undrawable:
         entries.append(('<text class="bad" x="12" y="11">✕</text>', "not a number"))
     if len(entries) < 2:
         return ""
     items = "".join(
-        f'<li><svg width="24" height="12" aria-hidden="true">{picture}</svg> {escaped(name)}</li>' for picture, name in entries
+        f'<li><svg width="24" height="12" aria-hidden="true">{picture}</svg> {escaped(name)}</li>'
+        for picture, name in entries
     )
     return f'<ul class="legend">{items}</ul>'

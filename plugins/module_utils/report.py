@@ -8,7 +8,9 @@ import base64
 import hashlib
 import math
 import statistics
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Callable
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.adt_metrics import (
     KINDS,
@@ -82,20 +84,28 @@ def why_not_passed(result: Mapping[str, Any], checks: Sequence[Check], metrics: 
     """Why a run did not pass, and the fix, one line each; None for a run that passed."""
     if result.get("verdict") == "pass":
         return None
-    if result.get("state") == "preempted":
-        return "training saved and stopped on request", f"run it again with -e run_id={result.get('run_id')}"
-    if result.get("state") == "cancelled":
+    run_id, state = result.get("run_id"), result.get("state")
+    if state == "running":
+        return "the run has not ended", f"attach to it until it ends, with -e attach={run_id}"
+    if state == "preempted":
+        return "training saved and stopped on request", f"run it again with -e run_id={run_id}"
+    if state == "cancelled":
         return "the run was cancelled", "run the case again"
     error = first_error(metrics)
     if error:
-        return str(error.get("message") or "training told of an error"), str(error.get("fix") or "read the end of the log")
-    failed = next((check for check in checks if check.get("verdict") == "fail"), None)
-    if failed:
-        value = "" if failed.get("value") is None else f" is {quantity(failed['value'])} {failed.get('unit') or ''}".rstrip()
-        return f"{failed.get('id')}{value}: {failed.get('reason')}", str(failed.get("fix") or "read the end of the log")
+        return str(error.get("message") or "training told of an error"), str(
+            error.get("fix") or "read the end of the log"
+        )
+    failures = [check for check in checks if check.get("verdict") == "fail"]
+    if failures:
+        # a loss that is not a number explains the exit status that followed
+        failed = next((check for check in failures if _is_not_a_number(check.get("value"))), failures[0])
+        value, unit = failed.get("value"), failed.get("unit") or ""
+        told = "" if value is None or _is_not_a_number(value) else f" is {quantity(value)} {unit}".rstrip()
+        return f"{failed.get('id')}{told}: {failed.get('reason')}", str(failed.get("fix") or "read the end of the log")
     if not any(check.get("verdict") == "pass" for check in checks):
         return "no check passed, so nothing is proved", "give the case a check that judges this preset"
-    return "the run has no verdict", "attach to it until it ends"
+    return "the run has no verdict", "read the end of the log"
 
 
 class _Run:
@@ -117,21 +127,27 @@ class _Run:
             kept[metric["step"]] = metric
         self.steps = sorted(kept.values(), key=_step)
         self.redone.sort(key=_step)
-        self.evals = sorted(self.of_kind("eval"), key=_step)
+        self.evals = sorted({metric["step"]: metric for metric in self.of_kind("eval")}.values(), key=_step)
         self.attempts: dict[int, list[Metric]] = {}
         for metric in self.metrics:
             self.attempts.setdefault(metric["attempt"], []).append(metric)
         units = {check.get("id"): check.get("unit") for check in checks}
-        self.loss_unit = clean(units.get("held_out_loss") or units.get("first_loss") or units.get("last_loss") or "nats")
+        self.loss_unit = clean(
+            units.get("held_out_loss") or units.get("first_loss") or units.get("last_loss") or "nats"
+        )
 
     def of_kind(self, kind: str) -> list[Metric]:
         """The lines of a kind that have a step."""
         return [metric for metric in self.metrics if metric["kind"] == kind and "step" in metric]
 
 
-_NUMBERS = (
-    "step steps loss elapsed_s step_time_s tokens_per_s tokens_per_s_per_accelerator mfu seconds bytes blocked_s".split()
+_NUMBERS = frozenset(
+    {"step", "steps", "loss", "elapsed_s", "step_time_s", "tokens_per_s", "tokens_per_s_per_accelerator", "mfu"}
+    | {"seconds", "bytes", "blocked_s"}
 )
+
+_LAST_STEP = 1e15
+"""A step past this is no step."""
 
 
 def _cleaned(metrics: Iterable[Any]) -> list[Metric]:
@@ -140,14 +156,18 @@ def _cleaned(metrics: Iterable[Any]) -> list[Metric]:
     for metric in metrics:
         if not isinstance(metric, dict) or metric.get("kind") not in KINDS:
             continue
-        numbers = {key: _number(metric[key]) for key in _NUMBERS if key in metric}
-        line = {key: value for key, value in {**metric, **numbers}.items() if value is not None}
-        if not is_finite(line.get("step", 0)):
+        line = dict(metric)
+        for key in _NUMBERS.intersection(metric):
+            if type(metric[key]) is not float:
+                line[key] = _number(metric[key])
+                if line[key] is None:
+                    del line[key]
+        if not -_LAST_STEP < line.get("step", 0) < _LAST_STEP:
             del line["step"]
         attempt = _number(metric.get("attempt"))
         line["attempt"] = int(attempt) if attempt is not None and is_finite(attempt) else 1
         cleaned.append(line)
-    return sorted(cleaned, key=lambda line: int(line["attempt"]))
+    return sorted(cleaned, key=itemgetter("attempt"))
 
 
 def _number(value: Any) -> float | None:
@@ -169,13 +189,19 @@ def _step(metric: Metric) -> float:
 def _headline(run: _Run) -> str:
     result, plan = run.result, run.plan
     verdict, state = result.get("verdict"), result.get("state")
-    title = f'<h1>{run.case} <span class="preset">{escaped(result.get("preset") or plan.get("preset") or "")}</span></h1>'
-    badges = f'{_verdict(verdict or "no verdict")} <span class="badge state">{escaped(state or "state not known")}</span>'
+    title = (
+        f'<h1>{run.case} <span class="preset">{escaped(result.get("preset") or plan.get("preset") or "")}</span></h1>'
+    )
+    badges = (
+        f'{_verdict(verdict or "no verdict")} <span class="badge state">{escaped(state or "state not known")}</span>'
+    )
     summary = (plan.get("case") or {}).get("summary")
     lines = [f'<p class="summary">{escaped(summary)}</p>' if summary else ""]
     why = why_not_passed(result, run.checks, run.metrics)
     if why:
-        lines.append(f'<p class="why"><strong>Why:</strong> {escaped(why[0])}<br><strong>Fix:</strong> {escaped(why[1])}</p>')
+        lines.append(
+            f'<p class="why"><strong>Why:</strong> {escaped(why[0])}<br><strong>Fix:</strong> {escaped(why[1])}</p>'
+        )
     counts = [(sum(check.get("verdict") == word for check in run.checks), word) for word in ("pass", "fail", "skip")]
     told = {"pass": "passed", "fail": "failed", "skip": "skipped"}
     lines.append(f"<p>Checks: {', '.join(f'{count} {told[word]}' for count, word in counts)}.</p>")
@@ -208,9 +234,9 @@ def _key_figures(run: _Run) -> str:
         ("First loss", summary["first_loss"], run.loss_unit, _at_step(run.steps[:1])),
         ("Last loss", summary["last_loss"], run.loss_unit, _at_step(run.steps[-1:])),
         ("Held-out loss", summary["eval_loss"], run.loss_unit, _at_step(run.evals[-1:])),
+        ("MFU", mfu * 100 if is_finite(mfu) else mfu, "%", "median"),
         ("Throughput", summary["tokens_per_s"], "tokens/s", "median"),
         ("Per accelerator", summary["tokens_per_s_per_accelerator"], "tokens/s", "median"),
-        ("MFU", mfu * 100 if is_finite(mfu) else mfu, "%", "median"),
         ("Step time", statistics.median(times) if times else None, "s", "median"),
         ("Step time, p95", times[math.ceil(len(times) * 0.95) - 1] if times else None, "s", "19 of 20 are shorter"),
         ("Training time", None if trained is None else _duration(trained), "", "over all attempts"),
@@ -218,7 +244,7 @@ def _key_figures(run: _Run) -> str:
         ("Ranks", ranks, "", shape),
     ]
     reasons = {
-        "MFU": f"the peak FLOP/s of {where} are not known",
+        "MFU": f"no peak FLOP/s is known for {where}",
         "Held-out loss": "no eval line",
         "Attempts": "",
         "Ranks": "",
@@ -226,11 +252,13 @@ def _key_figures(run: _Run) -> str:
     cards = []
     for name, value, unit, note in figures:
         if value is None:
-            value, unit, style, note = "not known", "", ' class="unknown"', reasons.get(name, "no step line tells it")
+            value, unit, style, note = "not known", "", ' class="unknown"', reasons.get(name, "no step line tells")
         else:
             style = ' class="bad"' if _is_not_a_number(value) else ""
         unit = f" <small>{escaped(unit)}</small>" if unit else ""
-        cards.append(f"<div><dt>{name}</dt><dd{style}>{escaped(quantity(value))}{unit}</dd><dd>{escaped(note)}</dd></div>")
+        cards.append(
+            f"<div><dt>{name}</dt><dd{style}>{escaped(quantity(value))}{unit}</dd><dd>{escaped(note)}</dd></div>"
+        )
     return f'<dl class="figures">{"".join(cards)}</dl>'
 
 
@@ -266,7 +294,7 @@ def _checks(checks: Sequence[Check]) -> str:
     order = {"fail": 0, "skip": 1, "pass": 2}
 
     def row(check: Check) -> Row:
-        return f"check-{check['verdict']}" if check.get("verdict") in order else "", [
+        return f"check-{check['verdict']}" if check.get("verdict") in list(order) else "", [
             f"<code>{escaped(check.get('id') or 'no id')}</code>",
             _verdict(check.get("verdict") or "no verdict"),
             _text(check.get("node")),
@@ -283,7 +311,7 @@ def _checks(checks: Sequence[Check]) -> str:
 
 
 def _plots(run: _Run) -> str:
-    training, redone = "Training", "Done again by a later attempt"
+    redone = "Done again by a later attempt"
     starts = [
         Marks("Resumed", "resumed", _resumed_at(run), tall=True),
         Marks("Checkpoint", "checkpoint", [metric["step"] for metric in run.of_kind("checkpoint")]),
@@ -292,9 +320,9 @@ def _plots(run: _Run) -> str:
         "Loss",
         run.loss_unit,
         [
-            Series(redone, "redone", _points(run.redone, "loss"), joined=False),
-            Series(training, "training", _points(run.steps, "loss")),
+            Series("Training", "training", _points(run.steps, "loss")),
             Series("Held-out", "held-out", _points(run.evals, "loss")),
+            Series(redone, "redone", _points(run.redone, "loss"), joined=False),
         ],
         starts,
         missing="No loss to draw: the log holds no step or eval line with a loss.",
@@ -304,8 +332,8 @@ def _plots(run: _Run) -> str:
             title,
             unit,
             [
-                Series(redone, "redone", _points(run.redone, key), joined=False),
                 Series(name, "training", _points(run.steps, key)),
+                Series(redone, "redone", _points(run.redone, key), joined=False),
             ],
             starts,
             missing=f"Nothing to draw: the log holds no step line with {key}.",
@@ -381,7 +409,7 @@ def _checkpoint_details(metric: Metric) -> str:
         parts.append(f"{quantity(metric['bytes'] / 1e6)} MB")
     if "blocked_s" in metric:
         parts.append(f"training stood still for {quantity(metric['blocked_s'])} s")
-    path = f" <code>{escaped(metric['path'])}</code>" if metric.get("path") else ""
+    path = f"<br><code>{escaped(metric['path'])}</code>" if metric.get("path") else ""
     return ", ".join(parts) + path
 
 
@@ -415,7 +443,9 @@ def _plan(run: _Run) -> str:
         "Secrets, by name": " ".join(clean(name) for name in plan.get("secrets") or []),
         "Transport": run.result.get("transport"),
     }
-    described = "".join(f"<div><dt>{name}</dt><dd>{escaped(value)}</dd></div>" for name, value in facts.items() if value)
+    described = "".join(
+        f"<div><dt>{name}</dt><dd>{escaped(value)}</dd></div>" for name, value in facts.items() if value
+    )
 
     def row(step: Mapping[str, Any]) -> Row:
         told = [_text(step.get(key)) for key in ("name", "start", "on", "when")]
@@ -430,10 +460,10 @@ def _plan(run: _Run) -> str:
 
 
 def _command(step: Mapping[str, Any]) -> str:
-    """A step's words as a line of shell, breakable before each option."""
+    """A step's words as a line of shell, each kept whole where it fits; a line for each group of nodes."""
     commands = [step.get("command") or [], *(group.get("run") or [] for group in step.get("groups") or [])]
-    lines = [escaped(shell_words(str(word) for word in words), most=20_000) for words in commands if words]
-    return "<br>".join(line.replace(" --", " <wbr>--") for line in lines)
+    lines = [" ".join(f"<span>{escaped(shell_words([str(word)]))}</span>" for word in words) for words in commands]
+    return "<br>".join(line for line in lines if line)
 
 
 def _parameters(plan: Mapping[str, Any]) -> str:
@@ -458,7 +488,9 @@ def _parameters(plan: Mapping[str, Any]) -> str:
 
 
 def _assignments(values: Mapping[str, Any] | None) -> str:
-    return " ".join(f"{clean(name)}={clean(as_text(value))}" for name, value in (values or {}).items() if value is not None)
+    return " ".join(
+        f"{clean(name)}={clean(as_text(value))}" for name, value in (values or {}).items() if value is not None
+    )
 
 
 def _environment(environment: Mapping[str, Any]) -> str:
@@ -510,7 +542,11 @@ def _table(heads: list[str], items: Sequence[Any], row: Callable[[Any], Row], mi
         lines.append(f'<tr><td colspan="{len(shown)}" class="missing">{between:,} rows are left out here</td></tr>')
     lines += [_row(style, cells, heads, shown) for style, cells in bottom]
     head = "".join(f'<th scope="col">{heads[column]}</th>' for column in shown)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>"
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        + "\n".join(lines)
+        + "\n</tbody>\n</table></div>"
+    )
 
 
 def _row(style: str, cells: list[str], heads: list[str], shown: list[int]) -> str:
@@ -522,8 +558,9 @@ def _text(value: Any) -> str:
     """A value as the content of a cell."""
     if value is None:
         return ""
-    shown = escaped(quantity(value))
-    return f'<span class="bad">{shown}</span>' if _is_not_a_number(value) else shown
+    if _is_not_a_number(value):
+        return f'<span class="bad">{escaped(quantity(_number(value)))}</span>'
+    return escaped(quantity(value))
 
 
 def _verdict(verdict: Any) -> str:
@@ -533,18 +570,26 @@ def _verdict(verdict: Any) -> str:
 
 
 _DEFINITIONS = """<dl class="definitions">
-<dt>Loss</dt><dd>Mean cross-entropy of a step's batch, before that step's update, in nats per predicted token.</dd>
-<dt>Held-out loss</dt><dd>The same, of data that is never trained on.</dd>
-<dt>Throughput</dt><dd>Tokens that all ranks together train on per second; per accelerator: divided by their number.</dd>
-<dt>MFU</dt><dd>Model FLOP/s utilisation: the floating-point operations that the model needs per second, without what is
+<dt>Loss</dt>
+<dd>Mean cross-entropy of a step's batch, before that step's update, in nats per predicted token.</dd>
+<dt>Held-out loss</dt>
+<dd>The same, of data that is never trained on.</dd>
+<dt>Throughput</dt>
+<dd>Tokens that all ranks together train on per second; per accelerator: divided by their number.</dd>
+<dt>MFU</dt>
+<dd>Model FLOP/s utilisation: the floating-point operations per second that the model needs, without what is
 computed twice to save memory, as a part of the accelerators' dense bf16 peak. Not known where that peak is not.</dd>
-<dt>Step time</dt><dd>Seconds per optimizer step, waiting for data included; a line holds the mean of the steps since the
-line before. Throughput, MFU and step time are told over the steps after the first tenth, which holds compilation and cold
-caches; where an attempt did steps again, its own count.</dd>
-<dt>Training time</dt><dd>From the start of the training script to its last line, summed over the attempts.</dd>
-<dt>Attempt</dt><dd>One start of the job; a later attempt goes on from the newest complete checkpoint.</dd>
-<dt>Verdict</dt><dd>A run passes if at least one check passed and none failed. A skip proves nothing and never counts as a
-pass.</dd>
+<dt>Step time</dt>
+<dd>Seconds per optimizer step, waiting for data included; a line of the log holds the mean since the line before.</dd>
+<dt>Median, p95</dt>
+<dd>Over the lines after the first tenth, which holds compilation and cold caches; of a step that a later attempt did
+again, its last time counts.</dd>
+<dt>Training time</dt>
+<dd>From the start of the training script to its last line, summed over the attempts.</dd>
+<dt>Attempt</dt>
+<dd>One start of the job; a later attempt goes on from the newest complete checkpoint.</dd>
+<dt>Verdict</dt>
+<dd>A run passes if at least one check passed and none failed. A skip proves nothing and never counts as a pass.</dd>
 </dl>"""
 
 _STYLE = """
@@ -562,18 +607,22 @@ _STYLE = """
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+body { margin: 0; background: var(--page); color: var(--text);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
 main { max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .7rem; padding-bottom: .3rem; border-bottom: 1px solid var(--rule); }
 h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
 p { margin: .5rem 0; }
-code, pre { font: .87em/1.5 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+code, pre { font: .87em/1.5 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace;
+  overflow-wrap: break-word; }
+code span { display: inline-block; max-width: 100%; }
 small { font-size: .75em; color: var(--quiet); font-weight: 400; }
 .preset, .summary, .facts, .unit, figcaption, .missing { color: var(--quiet); }
 .preset { font-weight: 400; }
 .missing { font-style: italic; }
-.facts, .why, td, dd { overflow-wrap: anywhere; }
+.facts, .why, td:last-child, dd { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
 .badge { display: inline-block; padding: 0 .6em; border-radius: 1em; font-weight: 600; white-space: nowrap;
   border: 1px solid currentColor; }
 header .badge { font-size: 1.1rem; padding: .1em .9em; }
@@ -583,19 +632,20 @@ header .badge { font-size: 1.1rem; padding: .1em .9em; }
 .badge.state, .badge.unknown { color: var(--quiet); }
 .why { border-left: 4px solid var(--fail); background: var(--panel); padding: .6rem 1rem; }
 .bad { color: var(--fail); fill: var(--fail); font-weight: 600; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .7rem; margin: 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: .7rem; margin: 0; }
 .figures div { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .6rem .8rem;
   break-inside: avoid; }
 .figures dt { color: var(--quiet); font-size: .85rem; }
 .figures dd { margin: 0; font-size: .8rem; color: var(--quiet); }
 .figures dt + dd { font-size: 1.35rem; font-weight: 600; line-height: 1.35; color: var(--text);
   font-variant-numeric: tabular-nums; }
-.figures dt + dd.unknown { color: var(--quiet); font-weight: 400; font-style: italic; font-size: 1.1rem; line-height: 1.65; }
+.figures dt + dd.unknown { color: var(--quiet); font-weight: 400; font-style: italic; font-size: 1.1rem;
+  line-height: 1.65; }
 .figures dt + dd.bad { color: var(--fail); }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; font-size: .9rem; }
 th { text-align: left; color: var(--quiet); font-weight: 600; white-space: nowrap; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
-td { font-variant-numeric: tabular-nums; min-width: 4rem; }
+td { font-variant-numeric: tabular-nums; }
 tr { break-inside: avoid; }
 tr.check-fail td:first-child { box-shadow: inset 4px 0 var(--fail); }
 tr.check-skip td { color: var(--quiet); }
@@ -607,7 +657,8 @@ dl.facts dd { margin: 0; color: var(--text); }
 .definitions dd { margin: 0 0 .5rem; color: var(--quiet); }
 figure { margin: 0 0 2rem; break-inside: avoid; }
 figcaption { font-size: .85rem; }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; margin: .3rem 0; padding: 0; font-size: .85rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; margin: .3rem 0; padding: 0;
+  font-size: .85rem; }
 .legend svg { vertical-align: middle; overflow: visible; }
 .unit { font-size: .8rem; margin: .4rem 0 .5rem; }
 .plot { display: block; height: 15rem; width: calc(100% - 5rem); margin: 0 1.5rem 3.4rem 3.5rem; overflow: visible; }
@@ -617,10 +668,12 @@ figcaption { font-size: .85rem; }
 .plot text.y { text-anchor: end; }
 .grid { stroke: var(--rule); }
 .axis { stroke: var(--quiet); }
-path { fill: none; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
+path { fill: none; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round;
+  vector-effect: non-scaling-stroke; }
 path.training { stroke: var(--training); }
-path.held-out { stroke: var(--held-out); stroke-width: 2.4; }
-path.redone { stroke: var(--training); stroke-width: 4; opacity: .35; }
+path.held-out { stroke: var(--held-out); }
+path.redone { stroke: var(--quiet); opacity: .6; }
+path.dots { stroke-width: 5; }
 line.resumed { stroke: var(--mark); stroke-width: 1.5; stroke-dasharray: 5 4; }
 line.checkpoint { stroke: var(--checkpoint); stroke-width: 2; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .8rem 1rem; margin: 0;
@@ -628,11 +681,13 @@ pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6p
 @media screen and (max-width: 40rem) {
   main { padding: 1rem; }
   .figures { grid-template-columns: 1fr 1fr; }
+  .figures dt + dd { font-size: 1.1rem; }
   thead { position: absolute; clip-path: inset(50%); }
   tbody, tr, td { display: block; }
   tr { border-bottom: 1px solid var(--rule); padding: .4rem 0; }
-  td { border: 0; padding: .1rem .6rem; display: grid; grid-template-columns: 6rem 1fr; gap: .6rem; justify-items: start; }
-  td[data-head]::before { content: attr(data-head); color: var(--quiet); }
+  td { border: 0; padding: .1rem .6rem; overflow-wrap: anywhere; }
+  td[data-head] { padding-left: 7.2rem; position: relative; }
+  td[data-head]::before { content: attr(data-head); color: var(--quiet); position: absolute; left: .6rem; }
   td:empty { display: none; }
   dl.facts div { grid-template-columns: 1fr; gap: 0; }
 }

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import (
     TrainingError,
@@ -58,6 +59,10 @@ def read_request(given: Mapping[str, Any], extra_names: list[str]) -> dict[str, 
         raise TrainingError(f"{' and '.join(chosen)} exclude each other", f"leave out {chosen[-1]}")
     for name in ("run_id", "attach", "cancel"):
         if request[name] and not RUN_ID.match(request[name]):
-            raise TrainingError(f"{name}={request[name]!r} is not a run id", "the name of a run's folder, 20261123T200000Z-1a2b")
-    request["act"] = next((name for name in ("attach", "cancel") if request[name]), "render" if request["render_to"] else "run")
+            raise TrainingError(
+                f"{name}={request[name]!r} is not a run id", "the name of a run's folder, 20261123T200000Z-1a2b"
+            )
+    request["act"] = next(
+        (name for name in ("attach", "cancel") if request[name]), "render" if request["render_to"] else "run"
+    )
     return request

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.adt_metrics import Metric, is_finite
 
@@ -82,12 +83,26 @@ def _last_step(summary: Mapping[str, Any]) -> Check:
 def _finite_loss(metrics: list[Metric]) -> Check:
     losses = [m for m in metrics if m["kind"] in ("step", "eval") and "loss" in m]
     if not losses:
-        return make_check("finite_loss", None, None, False, "no loss was printed", "nats",
-                          "print metrics through adt_train.MetricWriter, and read the end of log.txt")
+        return make_check(
+            "finite_loss",
+            None,
+            None,
+            False,
+            "no loss was printed",
+            "nats",
+            "print metrics through adt_train.MetricWriter, and read the end of log.txt",
+        )
     bad = next((m for m in losses if not is_finite(m["loss"])), None)
     if bad:
-        return make_check("finite_loss", bad["loss"], None, False, f"the loss of step {bad.get('step')} is not a number",
-                          "nats", "lower the learning rate, or check the data")
+        return make_check(
+            "finite_loss",
+            bad["loss"],
+            None,
+            False,
+            f"the loss of step {bad.get('step')} is not a number",
+            "nats",
+            "lower the learning rate, or check the data",
+        )
     return make_check("finite_loss", losses[-1]["loss"], None, True, f"all {len(losses)} losses are numbers", "nats")
 
 
@@ -108,20 +123,24 @@ def _case_check(check: Mapping[str, Any], plan: Mapping[str, Any], summary: Mapp
         return make_check(check_id, value, limit, False, "no such loss was printed", unit, fix)
     if check_id == "first_loss":
         passed = abs(value - check["expect"]) <= check["within"]
-        reason = "an untrained model's loss" if passed else "not an untrained model's loss: are the weights initialised?"
+        reason = (
+            "an untrained model's loss" if passed else "not an untrained model's loss: are the weights initialised?"
+        )
     else:
         passed = value < check["limit"]
         reason = "below the limit" if passed else "not below the limit"
     return make_check(check_id, value, limit, passed, reason, unit, fix)
 
 
-def _throughput(
-    plan: Mapping[str, Any], summary: Mapping[str, Any], baselines: Iterable[Mapping[str, Any]]
-) -> Check:
+def _throughput(plan: Mapping[str, Any], summary: Mapping[str, Any], baselines: Iterable[Mapping[str, Any]]) -> Check:
     value, unit = summary["tokens_per_s_per_accelerator"], "tokens/s per accelerator"
     where = plan.get("instance_type") or plan.get("accelerator_model") or plan["accelerator"]
     baseline = next(
-        (b for b in baselines if b["case"] == plan["case"]["name"] and b["preset"] == plan["preset"] and b["on"] == where),
+        (
+            b
+            for b in baselines
+            if b["case"] == plan["case"]["name"] and b["preset"] == plan["preset"] and b["on"] == where
+        ),
         None,
     )
     if baseline is None:
@@ -132,4 +151,6 @@ def _throughput(
     floor = round(baseline["value"] * (1 - baseline["tolerance"]), 1)
     passed = is_finite(value) and value >= floor
     reason = f"baseline {baseline['value']} of {baseline['date']}"
-    return make_check("throughput", value, floor, passed, reason, unit, "compare driver, clocks and fabric with the baseline's run")
+    return make_check(
+        "throughput", value, floor, passed, reason, unit, "compare driver, clocks and fabric with the baseline's run"
+    )

@@ -23,7 +23,9 @@ def find_run(runs_dir: str, run_id: str) -> str:
     """The folder of a run."""
     found = glob.glob(os.path.join(glob.escape(runs_dir), "*", run_id))
     if not found:
-        raise TrainingError(f"run {run_id} is not in {runs_dir}", "give runs_dir, or stand in the folder that holds runs/")
+        raise TrainingError(
+            f"run {run_id} is not in {runs_dir}", "give runs_dir, or stand in the folder that holds runs/"
+        )
     return found[0]
 
 
@@ -39,7 +41,9 @@ def make_run_dir(runs_dir: str, case: str, run_id: str) -> str:
             os.unlink(latest)
         os.symlink(run_id, latest)
     except OSError as error:
-        raise TrainingError(f"runs_dir={runs_dir}: {error.strerror}", "-e runs_dir=FOLDER that you may write to") from error
+        raise TrainingError(
+            f"runs_dir={runs_dir}: {error.strerror}", "-e runs_dir=FOLDER that you may write to"
+        ) from error
     return run_dir
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Iterable
+from collections.abc import Iterable
 
 _VARIABLE = re.compile(r"\$(?:\{(ADT_[A-Z_]+)\}|(ADT_[A-Z_]+))")
 

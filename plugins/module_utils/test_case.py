@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import (
     TrainingError,
@@ -23,8 +24,23 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _NODE_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 NODE_VARIABLES = frozenset(
-    "ADT_RUN_DIR ADT_CHECKPOINT_DIR ADT_DATA_DIR ADT_NODES ADT_NODE_RANK ADT_PROCS_PER_NODE ADT_HEAD_ADDR "
-    "ADT_HEAD_PORT ADT_ATTEMPT ADT_GROUP ADT_RANK ADT_LOCAL_RANK ADT_WORLD_SIZE ADT_ACCELERATOR ADT_PEAK_TFLOPS".split()
+    [
+        "ADT_RUN_DIR",
+        "ADT_CHECKPOINT_DIR",
+        "ADT_DATA_DIR",
+        "ADT_NODES",
+        "ADT_NODE_RANK",
+        "ADT_PROCS_PER_NODE",
+        "ADT_HEAD_ADDR",
+        "ADT_HEAD_PORT",
+        "ADT_ATTEMPT",
+        "ADT_GROUP",
+        "ADT_RANK",
+        "ADT_LOCAL_RANK",
+        "ADT_WORLD_SIZE",
+        "ADT_ACCELERATOR",
+        "ADT_PEAK_TFLOPS",
+    ]
 )
 """What only the node knows: every launcher exports these, and a step's words may name them."""
 
@@ -66,7 +82,9 @@ def inconsistencies(case: Case) -> list[str]:
     for check in case.get("checks", []):
         for preset in check.get("presets", []):
             if preset not in presets:
-                problems.append(f"checks.{check['id']}: there is no preset {preset!r}; fix: {did_you_mean(preset, presets)}")
+                problems.append(
+                    f"checks.{check['id']}: there is no preset {preset!r}; fix: {did_you_mean(preset, presets)}"
+                )
         needed = ("expect", "within") if check["id"] == "first_loss" else ("limit",)
         problems.extend(
             f"checks.{check['id']}: {key} is missing; fix: add {key}: <number>" for key in needed if key not in check
@@ -83,8 +101,10 @@ def preset_values(case: Case, preset: str) -> dict[str, Any]:
         if name not in presets:
             raise TrainingError(f"preset={name}: case {case['name']} has no such preset", did_you_mean(name, presets))
         if name in chain:
-            raise TrainingError(f"preset {preset}: `like` goes round in a circle ({' -> '.join([*chain, name])})",
-                                "let one of them stand alone")
+            raise TrainingError(
+                f"preset {preset}: `like` goes round in a circle ({' -> '.join([*chain, name])})",
+                "let one of them stand alone",
+            )
         chain.append(name)
         name = presets[name].get("like")
     values: dict[str, Any] = {}

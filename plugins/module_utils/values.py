@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 import shlex
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import (
     TrainingError,
@@ -33,9 +34,7 @@ def split_assignments(written: Any, option: str) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise TrainingError(
-                f"{option}: {word!r} is not name=value", f"-e \"{option}='name=value name=value'\""
-            )
+            raise TrainingError(f"{option}: {word!r} is not name=value", f"-e \"{option}='name=value name=value'\"")
         values[name] = value
     return values
 
@@ -87,7 +86,13 @@ _ARTICLE = {
     "bool": "true or false",
     "path": "a path",
 }
-_EXAMPLE = {"int": "like 4", "float": "like 3e-4", "str": "like name", "bool": "true or false", "path": "like /fsx/data"}
+_EXAMPLE = {
+    "int": "like 4",
+    "float": "like 3e-4",
+    "str": "like name",
+    "bool": "true or false",
+    "path": "like /fsx/data",
+}
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 

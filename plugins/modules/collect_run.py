@@ -10,7 +10,8 @@ module: collect_run
 short_description: Judge a run and write its result and report
 version_added: 0.1.0
 description:
-  - Cuts metrics.jsonl from the log, makes every check, writes result.json and report.html, and fails where the run did not pass.
+  - Cuts metrics.jsonl from the log, makes every check, writes result.json and report.html.
+  - Fails where the run did not pass.
 options:
   run_dir:
     description: The run folder.

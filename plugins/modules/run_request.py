@@ -10,7 +10,8 @@ module: run_request
 short_description: Read the public variables of playbook run_test_case
 version_added: 0.1.0
 description:
-  - Gives types and defaults to the variables, and refuses those that are unknown, contradict each other or are misspelt.
+  - Gives types and defaults to the variables.
+  - Refuses those that are unknown, contradict each other or are misspelt.
 options:
   case:
     description: Name of a test case, or the path of a folder that holds one.

@@ -2,9 +2,9 @@
 
 usage: python3 supervise.py RUN_DIR OWNER_PID ENVIRONMENT_NAMES
 
-Writes RUN_DIR/job.json (pid, state, exit_status, started, ended; seconds since 1970) and RUN_DIR/log.txt. OWNER_PID 0
-means detached: nobody's end stops the job. ENVIRONMENT_NAMES are the variables that the job inherits, comma-separated; a
-name that ends in * stands for all that begin so.
+Writes RUN_DIR/job.json (pid, state, exit_status, started, ended; seconds since 1970) and RUN_DIR/log.txt.
+OWNER_PID 0 means detached: nobody's end stops the job. ENVIRONMENT_NAMES are the variables that the job inherits,
+comma-separated; a name that ends in * stands for all that begin so.
 """
 
 import json

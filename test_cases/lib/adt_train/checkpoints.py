@@ -1,7 +1,7 @@
 """Checkpoint folders: complete or not there at all.
 
-A checkpoint is written into ``.step-N.part``, gets a manifest of its files last, and becomes ``step-N`` by one rename. A
-crash while saving leaves the last good one as it was. Nothing here knows what the files hold.
+A checkpoint is written into ``.step-N.tmp``, gets a manifest of its files last, and becomes ``step-N`` by one rename.
+A crash while saving leaves the last good one as it was. Nothing here knows what the files hold.
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ from typing import Any
 MANIFEST = "manifest.json"
 
 _NAME = re.compile(r"^step-(\d{8})$")
-_SAMPLE = 1 << 20  # bytes of a file's beginning and end that its checksum covers: whole files would take minutes
+_PIECE = 1 << 20  # bytes
+_PIECES = 16  # a checksum covers so many pieces, evenly spread from first to last: all of a file up to 16 MiB
+
+
+def part_of(root: Path, step: int) -> Path:
+    """Where the checkpoint of ``step`` is written until it is complete."""
+    return root / f".step-{step:08d}.tmp"
 
 
 def begin(root: Path, step: int) -> Path:
     """An empty folder to write the checkpoint of ``step`` into."""
-    part = root / f".step-{step:08d}.part"
+    part = part_of(root, step)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     return part
@@ -40,7 +46,7 @@ def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
         file.flush()
         os.fsync(file.fileno())
     _sync(part)
-    path = part.with_name(part.name[1:].removesuffix(".part"))
+    path = part.with_name(part.name[1:].removesuffix(".tmp"))
     if path.exists():
         shutil.rmtree(path)
     part.rename(path)
@@ -52,7 +58,7 @@ def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
 
 def abandon(root: Path) -> None:
     """Remove what an interrupted save left."""
-    for part in root.glob(".step-*.part"):
+    for part in root.glob(".step-*.tmp"):
         shutil.rmtree(part, ignore_errors=True)
 
 
@@ -64,7 +70,7 @@ def complete(root: Path) -> list[Path]:
 
 
 def newest(root: Path, warn: Callable[[str], None]) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint whose files are whole, and its ``about``; each damaged one before it is told to ``warn``."""
+    """The newest checkpoint whose files are whole, and its ``about``; each damaged one is told to ``warn``."""
     for path in complete(root):
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -87,13 +93,17 @@ def free_bytes(root: Path) -> int:
 
 
 def _fingerprint(path: Path) -> tuple[int, int]:
-    """Size in bytes, and a CRC-32 of the file's beginning and end. A missing file has none of its own."""
+    """Size in bytes, and the CRC-32 of pieces of the file. A missing file has none of its own."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            mark = zlib.crc32(file.read(_SAMPLE))
-            file.seek(max(0, size - _SAMPLE))
-            return size, zlib.crc32(file.read(_SAMPLE), mark)
+            last = max(0, size - _PIECE)
+            pieces = min(_PIECES, -(-size // _PIECE))
+            mark = 0
+            for number in range(pieces):
+                file.seek(last * number // max(1, pieces - 1))
+                mark = zlib.crc32(file.read(_PIECE), mark)
+            return size, mark
     except FileNotFoundError:
         return -1, 0
 

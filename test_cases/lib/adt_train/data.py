@@ -1,16 +1,17 @@
 """Training data as rows of a global batch.
 
-A source is asked for the rows (``lanes``) of the batch of a step. What a row holds depends on the seed, the step and the
-lane alone: ranks that take different lanes read different data, and the position of a run is its step, whatever the
-number of ranks.
+A source is asked for the rows (``lanes``) of the batch of a step. What a row holds depends on the seed, the step and
+the lane alone: ranks that take different lanes read different data, and the position of a run is its step, whatever
+the number of ranks.
 
-Every source keeps its last tenth (streams: every tenth document) for evaluation only.
+Every source keeps its last tenth for evaluation only; a stream, which has no known end, keeps a tenth of its documents.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,8 @@ import numpy.typing as npt
 from adt_train.errors import UserError
 
 Tokens = npt.NDArray[np.int64]
+Encoded = npt.NDArray[Any]
+"""Tokens in the narrowest type that holds them."""
 
 TEXT_SHA256 = "2a95af4ac93f5b719944030ce3769070ddf827d847cba42192afa8da989e5dc4"
 """Of text/python_reference.txt, which is frozen: another text would give other losses."""
@@ -72,7 +75,7 @@ class Windows:
     """Windows of one long array of tokens, at places drawn anew for every row."""
 
     def __init__(
-        self, tokens: npt.NDArray[Any], vocabulary: int, sequence_length: int, global_batch: int, seed: int, name: str
+        self, tokens: Encoded, vocabulary: int, sequence_length: int, global_batch: int, seed: int, name: str
     ) -> None:
         cut = len(tokens) - len(tokens) // _HELD_OUT
         self.vocabulary = vocabulary
@@ -115,8 +118,8 @@ class Synthetic:
 class Stream:
     """A Hugging Face data set, streamed by name; each lane packs documents of its own into rows.
 
-    Documents are dealt to lanes in turn, so a rank tokenizes those of its own lanes alone. To resume, the stream is read
-    again from its beginning up to the position: minutes for every million documents.
+    Documents are dealt to lanes in turn, so a rank tokenizes those of its own lanes alone. To resume, the stream is
+    read again from its beginning up to the position, which costs time in proportion to it.
     """
 
     def __init__(self, where: str, sequence_length: int, global_batch: int, tokenizer: str) -> None:
@@ -127,13 +130,13 @@ class Stream:
         self._documents = self._open()
         self._dealt = 0
         self._done: dict[int, int] = {}
-        self._left: dict[int, Tokens] = {}
+        self._left: dict[int, Encoded] = {}
 
     def rows(self, step: int, lanes: Sequence[int]) -> Tokens:
         for lane in lanes:
             self._done.setdefault(lane, 0)
             self._left.setdefault(lane, np.empty(0, np.int64))
-        rows: list[Tokens] = []
+        rows: list[Encoded] = []
         for lane in lanes:
             while True:
                 while len(self._left[lane]) < self._width:
@@ -146,10 +149,10 @@ class Stream:
         return np.stack(rows)
 
     def held_out(self, count: int) -> Tokens:
-        rows: list[Tokens] = []
-        left = np.empty(0, np.int64)
-        for index, text in enumerate(self._open()):
-            if index % _HELD_OUT == _HELD_OUT - 1:
+        rows: list[Encoded] = []
+        left: Encoded = np.empty(0, np.int64)
+        for text in self._open():
+            if _is_held_out(text):
                 left = np.concatenate([left, self._encode(text.encode())])
                 while len(left) >= self._width and len(rows) < count:
                     rows.append(left[: self._width])
@@ -167,10 +170,9 @@ class Stream:
         except StopIteration:
             self._documents = self._open()
             text = next(self._documents)
-        index, self._dealt = self._dealt, self._dealt + 1
-        if index % _HELD_OUT == _HELD_OUT - 1:
+        if _is_held_out(text):
             return
-        lane = (index - index // _HELD_OUT) % self._batch
+        lane, self._dealt = self._dealt % self._batch, self._dealt + 1
         if lane in self._left:
             self._left[lane] = np.concatenate([self._left[lane], self._encode(text.encode())])
 
@@ -178,15 +180,21 @@ class Stream:
         try:
             from datasets import load_dataset
         except ImportError:
-            raise UserError("data=hf: needs package datasets", "pip install datasets in the case's environment") from None
+            raise UserError(
+                "data=hf: needs package datasets", "pip install datasets in the case's environment"
+            ) from None
         try:
             stream = load_dataset(self._name, self._config, split="train", streaming=True)
             first = next(iter(stream))
         except Exception as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UserError(f"data=hf:{self._name} cannot be read: {reason}", "check its name, HF_TOKEN and the network") from None
+            raise UserError(
+                f"data=hf:{self._name} cannot be read: {reason}", "check its name, HF_TOKEN and the network"
+            ) from None
         if "text" not in first:
-            raise UserError(f"data=hf:{self._name} has no column 'text' ({', '.join(first)})", "a data set with a column 'text'")
+            raise UserError(
+                f"data=hf:{self._name} has no column 'text' ({', '.join(first)})", "a data set with a column 'text'"
+            )
         return (document["text"] + "\n" for document in stream)
 
 
@@ -198,40 +206,46 @@ def bundled_text() -> bytes:
     return text
 
 
-def open_tokenizer(name: str) -> tuple[Callable[[bytes], Tokens], int]:
+def open_tokenizer(name: str) -> tuple[Callable[[bytes], Encoded], int]:
     """A function from UTF-8 text to tokens, and the size of its vocabulary; ``bytes`` needs no file."""
     if name == "bytes":
-        return lambda text: np.frombuffer(text, dtype=np.uint8).astype(np.int64), 256
+        return lambda text: np.frombuffer(text, dtype=np.uint8), 256
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise UserError("a tokenizer.json needs package tokenizers", "pip install tokenizers in the case's environment") from None
+        raise UserError(
+            "a tokenizer.json needs package tokenizers", "pip install tokenizers in the case's environment"
+        ) from None
     try:
         tokenizer = Tokenizer.from_file(name)
     except Exception as error:
         raise UserError(f"tokenizer={name} cannot be read: {error}", "the path of a tokenizer.json, or bytes") from None
-    return lambda text: np.array(tokenizer.encode(text.decode("utf-8", "replace")).ids, np.int64), tokenizer.get_vocab_size()
+    return lambda text: np.array(
+        tokenizer.encode(text.decode("utf-8", "replace")).ids, np.int64
+    ), tokenizer.get_vocab_size()
 
 
-def write_tokens(path: Path, tokens: Tokens, vocabulary: int) -> None:
+def write_tokens(path: Path, tokens: Encoded, vocabulary: int) -> None:
     """Write tokens for ``tokens:FILE``: the numbers, and FILE.json with their type and vocabulary."""
     kind = np.uint16 if vocabulary <= 1 << 16 else np.uint32
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = path.with_name(path.name + ".json")
-    about.write_text(json.dumps({"dtype": np.dtype(kind).name, "vocabulary": vocabulary, "tokens": len(tokens)}) + "\n")
     part = path.with_name(path.name + ".part")
     tokens.astype(kind).tofile(part)
     part.replace(path)
+    about = {"dtype": np.dtype(kind).name, "vocabulary": vocabulary, "tokens": len(tokens)}
+    path.with_name(path.name + ".json").write_text(json.dumps(about) + "\n")
 
 
-def open_tokens(path: Path) -> tuple[npt.NDArray[Any], int]:
+def open_tokens(path: Path) -> tuple[Encoded, int]:
     """Memory-mapped tokens and their vocabulary."""
     try:
         about = json.loads(path.with_name(path.name + ".json").read_text())
         tokens = np.memmap(path, dtype=np.dtype(about["dtype"]), mode="r")
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"data=tokens:{path} cannot be read: {reason}", "write it by python -m adt_train.tokenize") from None
+        raise UserError(
+            f"data=tokens:{path} cannot be read: {reason}", "write it by python -m adt_train.write_tokens"
+        ) from None
     if len(tokens) != about["tokens"]:
         raise UserError(f"data=tokens:{path} has {len(tokens)} tokens, not {about['tokens']}", "write it again")
     return tokens, int(about["vocabulary"])
@@ -241,7 +255,14 @@ def _read_bytes(where: str) -> bytes:
     try:
         return Path(where).read_bytes()
     except OSError as error:
-        raise UserError(f"data=text:{where} cannot be read: {error.strerror}", "the path of a readable text file") from None
+        raise UserError(
+            f"data=text:{where} cannot be read: {error.strerror}", "the path of a readable text file"
+        ) from None
+
+
+def _is_held_out(text: str) -> bool:
+    """By what a document says, not by its place: its copies stay on the same side, in every pass over the stream."""
+    return zlib.crc32(text.encode()) % _HELD_OUT == 0
 
 
 def _draw(seed: int, index: int) -> int:

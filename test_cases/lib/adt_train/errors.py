@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
@@ -11,6 +13,7 @@ from typing import NoReturn
 from adt_train.metrics import print_metric
 
 EXIT_USER_ERROR = 2
+_LAST_WORDS_S = 5.0  # longer than torchrun takes to notice that a process failed
 
 
 class UserError(Exception):
@@ -31,15 +34,7 @@ def run_main(main: Callable[[], int]) -> NoReturn:
     try:
         status = main()
     except UserError as error:
-        print_metric(
-            {
-                "kind": "event",
-                "attempt": int(os.environ.get("ADT_ATTEMPT") or 1),
-                "name": "error",
-                "message": " ".join(error.message.split()),
-                "fix": " ".join(error.fix.split()),
-            }
-        )
+        _tell(" ".join(error.message.split()), " ".join(error.fix.split()))
         status = EXIT_USER_ERROR
     except BaseException:
         traceback.print_exc()
@@ -47,3 +42,15 @@ def run_main(main: Callable[[], int]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _tell(message: str, fix: str) -> None:
+    """Rank 0 prints the event. Another rank waits: where all failed alike, its launcher ends it before it speaks."""
+    rank = int(os.environ.get("RANK") or os.environ.get("ADT_RANK") or 0)
+    if rank:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        time.sleep(_LAST_WORDS_S)
+        message = f"rank {rank}: {message}"
+    attempt = int(os.environ.get("ADT_ATTEMPT") or 1)
+    print_metric({"kind": "event", "attempt": attempt, "name": "error", "message": message, "fix": fix})

@@ -41,7 +41,7 @@ class MetricWriter:
         self.started = time.monotonic()
 
     def step(self, step: int, loss: float, step_time_s: float, memory_gib: float, **extra: Any) -> None:
-        """The loss of the batch of ``step`` before its update, and the mean seconds of the steps since the last line."""
+        """The loss of the batch of ``step`` before its update, and the mean seconds of a step since the last line."""
         tokens_per_s = self.tokens_per_step / step_time_s
         tflops = tokens_per_s * self.flops_per_token / self.accelerators / 1e12
         peak = self.environment.peak_tflops

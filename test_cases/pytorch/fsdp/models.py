@@ -218,7 +218,9 @@ def flops_per_token(shape: Shape, sequence_length: int) -> float:
     with torch.device("meta"):
         blocks = Transformer(replace(shape, tied=False), 1)
     multiplying = sum(p.numel() for p in blocks.parameters()) - shape.vocabulary * shape.width
-    idle = (shape.experts - shape.experts_per_token) * 3 * shape.width * shape.ffn * shape.layers if shape.experts else 0
+    idle = (
+        (shape.experts - shape.experts_per_token) * 3 * shape.width * shape.ffn * shape.layers if shape.experts else 0
+    )
     return 6.0 * (multiplying - idle) + 12.0 * shape.layers * shape.width * sequence_length
 
 

@@ -7,15 +7,23 @@ import math
 
 import torch
 import torch.distributed as dist
+from models import Shape, Transformer, rotary_tables
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from adt_train import UserError
-from models import Shape, Transformer, rotary_tables
 
-INIT_STD = 0.02
+
+def init_std(shape: Shape, name: str) -> float:
+    """Standard deviation of a first weight: √(2/(5·width)) (Nguyen and Salazar 2019), over √(2·layers) for what writes
+    into the residual (GPT-2), and 0.02 for what makes the scores, so that the first loss is near ln of the vocabulary.
+    """
+    if name.startswith("head") or (shape.tied and name.startswith("embedding")):
+        return 0.02
+    into_residual = name.endswith(("attention.out.weight", "down.weight"))
+    return math.sqrt(2 / (5 * shape.width)) / math.sqrt(2 * shape.layers if into_residual else 1)
 
 
 def make_mesh(device: str, sharding: str, shard_size: int, procs_per_node: int) -> DeviceMesh:
@@ -49,7 +57,9 @@ def build_model(
     if compile_blocks:
         for block in model.blocks:
             block.compile()
-    precision = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bf16 else MixedPrecisionPolicy()
+    precision = (
+        MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bf16 else MixedPrecisionPolicy()
+    )
     policy = CPUOffloadPolicy() if offload else OffloadPolicy()
     for block in model.blocks:
         fully_shard(block, mesh=mesh, mp_policy=precision, reshard_after_forward=reshard, offload_policy=policy)
@@ -66,15 +76,13 @@ def build_model(
 def initialise(model: Transformer, seed: int) -> None:
     """Every weight and table, from the seed and its own name: the same whatever the number of ranks.
 
-    Normal, standard deviation 0.02, and 0.02/√(2·layers) for what writes into the residual (GPT-2); norms are one.
+    Norms are one, all else is normal with the standard deviation of ``init_std``.
     """
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
             parameter.fill_(1.0)
             continue
-        into_residual = name.endswith(("attention.out.weight", "down.weight"))
-        std = INIT_STD / math.sqrt(2 * model.shape.layers) if into_residual else INIT_STD
-        _fill_normal(parameter, std, f"{seed} {name}")
+        _fill_normal(parameter, init_std(model.shape, name), f"{seed} {name}")
     device = model.cosine_TC.device
     cosine_TC, sine_TC = rotary_tables(model.shape, model.cosine_TC.shape[0], device)
     model.cosine_TC.copy_(cosine_TC)
@@ -92,7 +100,9 @@ def _fill_normal(parameter: Tensor, std: float, key: str) -> None:
     number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little") >> 1
     local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
     generator = torch.Generator(device=local.device).manual_seed(number)
-    whole = torch.empty(parameter.shape, dtype=parameter.dtype, device=local.device).normal_(0.0, std, generator=generator)
+    whole = torch.empty(parameter.shape, dtype=parameter.dtype, device=local.device).normal_(
+        0.0, std, generator=generator
+    )
     if isinstance(parameter, DTensor):
         # without a source rank nothing is sent: all ranks drew the same
         shard = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)

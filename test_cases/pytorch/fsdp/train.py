@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from models import RECOMPUTE, SHAPES, Transformer, flops_per_token
+from setup_model import build_model, make_mesh
 from torch import Tensor
 
 from adt_train import EXIT_SAVED, Environment, MetricWriter, StopRequest, UserError, parse_arguments, run_main
 from adt_train.data import Source, open_source
 from adt_train.torch_checkpoints import TorchCheckpoints
-from models import RECOMPUTE, SHAPES, Transformer, flops_per_token
-from setup_model import build_model, make_mesh
 
 
 @dataclass
@@ -36,10 +36,10 @@ class Settings:
     sequence_length: int = 256
     data: str = "text:"
     tokenizer: str = "bytes"
-    steps: int = 240
-    global_batch: int = 16
-    micro_batch: int = 8
-    learning_rate: float = 3e-3
+    steps: int = 200
+    global_batch: int = 8
+    micro_batch: int = 4
+    learning_rate: float = 4e-3
     final_learning_rate: float = 0.1
     warmup_steps: int = 20
     weight_decay: float = 0.1
@@ -184,7 +184,8 @@ def rows_per_rank(settings: Settings, ranks: int) -> int:
     together = settings.micro_batch * ranks
     if settings.global_batch % together:
         raise UserError(
-            f"global_batch={settings.global_batch} is not a multiple of micro_batch × ranks = {settings.micro_batch} × {ranks}",
+            f"global_batch={settings.global_batch} is not a multiple of micro_batch × ranks, "
+            f"{settings.micro_batch} × {ranks}",
             f"global_batch={math.ceil(settings.global_batch / together) * together}, or another micro_batch",
         )
     return settings.global_batch // ranks

@@ -1,4 +1,4 @@
-"""Tokenize a text once: ``python -m adt_train.tokenize --text=FILE --tokenizer=FILE --out=FILE``.
+"""Tokenize a text once: ``python -m adt_train.write_tokens --text=FILE --tokenizer=FILE --out=FILE``.
 
 Without --text, the bundled text; the tokenizer is ``bytes`` or the path of a tokenizer.json.
 """
@@ -27,7 +27,9 @@ def main() -> int:
     try:
         text = Path(settings.text).read_bytes() if settings.text else data.bundled_text()
     except OSError as error:
-        raise UserError(f"text={settings.text} cannot be read: {error.strerror}", "the path of a readable text file") from None
+        raise UserError(
+            f"text={settings.text} cannot be read: {error.strerror}", "the path of a readable text file"
+        ) from None
     tokens = encode(text)
     data.write_tokens(Path(settings.out), tokens, vocabulary)
     print(f"{len(tokens)} tokens of a vocabulary of {vocabulary} in {settings.out}")

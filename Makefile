@@ -1,0 +1,76 @@
+# awsome.distributed_training: `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+CASE ?= fsdp
+PRESET ?= tiny
+LAUNCHER ?=
+NODES ?= 1
+PARAMS ?=
+LAUNCHER_PARAMS ?=
+
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+VENV := $(ROOT)/.venv
+BIN := $(VENV)/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/awsome-distributed-training
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
+
+.PHONY: setup
+setup: $(VENV)/.runtime ## make .venv: ansible-core, and the collection under its full name
+
+$(VENV)/.runtime: $(ROOT)/requirements/runtime.lock
+	@command -v git >/dev/null || { echo "git is missing; fix: apt-get install git"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version), older than 3.11; fix: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "module venv is missing; fix: apt-get install python3-venv"; exit 1; }
+	@echo "setup: ansible-core into .venv"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -r $(ROOT)/requirements/runtime.lock
+	@packages=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	  mkdir -p "$$packages/ansible_collections/awsome"; \
+	  ln -sfn $(ROOT) "$$packages/ansible_collections/awsome/distributed_training"
+	@touch $@
+
+$(VENV)/.dev: $(ROOT)/requirements/dev.lock $(VENV)/.runtime
+	@echo "setup: tools for the tests into .venv"
+	@$(PIP) -r $(ROOT)/requirements/dev.lock
+	@touch $@
+
+.PHONY: run
+run: setup ## run a test case: CASE=fsdp PRESET=tiny LAUNCHER= NODES=1 PARAMS='steps=50' LAUNCHER_PARAMS=
+	@$(BIN)/ansible-playbook awsome.distributed_training.run_test_case \
+	  -e case=$(CASE) -e preset=$(PRESET) -e nodes=$(NODES) \
+	  $(if $(LAUNCHER),-e launcher=$(LAUNCHER)) \
+	  $(if $(PARAMS),-e "params='$(PARAMS)'") $(if $(LAUNCHER_PARAMS),-e "launcher_params='$(LAUNCHER_PARAMS)'")
+
+.PHONY: test
+test: $(VENV)/.dev ## every tier below, each within its budget
+	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local fresh
+
+.PHONY: lint unit local fresh
+lint: $(VENV)/.dev ## style, types, Ansible rules, claims without evidence
+	@$(BIN)/python $(ROOT)/tests/tiers.py lint
+unit: $(VENV)/.dev ## pure functions, packaging, the training code's own tests
+	@$(BIN)/python $(ROOT)/tests/tiers.py unit
+local: $(VENV)/.dev ## the cases through the play on this machine, and what goes wrong with them
+	@$(BIN)/python $(ROOT)/tests/tiers.py local
+fresh: $(VENV)/.dev ## the README word by word, as an ordinary user on a bare Debian
+	@$(BIN)/python $(ROOT)/tests/tiers.py fresh
+
+.PHONY: lock
+lock: ## write the lock files again (needs uv)
+	@$(PYTHON) $(ROOT)/requirements/lock.py
+
+.PHONY: clean
+clean: ## remove .venv, build and the runs made here
+	rm -rf $(VENV) $(ROOT)/build $(ROOT)/runs
+
+.PHONY: clean-cache
+clean-cache: ## remove what the cases installed and the tests cached
+	rm -rf $(CACHE)

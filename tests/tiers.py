@@ -1,0 +1,113 @@
+"""Run tiers of the tests, each to its closing line "N passed, N failed, N skipped"; exit status 1 where one failed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+BUILD = ROOT / "build"
+
+
+@dataclass
+class Count:
+    """Passed, failed and skipped tests."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: Count) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def command(*words: str) -> Count:
+    """One command is one test: it passes with exit status 0."""
+    print(f"$ {' '.join(words)}", flush=True)
+    status = subprocess.run(words, cwd=ROOT, check=False).returncode
+    return Count(passed=int(status == 0), failed=int(status != 0))
+
+
+def pytest(*paths: str) -> Count:
+    """The tests under some paths, counted from pytest's own report."""
+    BUILD.mkdir(exist_ok=True)
+    report = BUILD / f"junit-{paths[0].replace('/', '-')}.xml"
+    report.unlink(missing_ok=True)
+    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *paths]
+    status = subprocess.run(words, cwd=ROOT, check=False).returncode
+    if not report.exists():
+        return Count(failed=1)
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    total, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
+    failed = failures + errors
+    return Count(total - failed - skipped, failed or int(status != 0), skipped)
+
+
+def lint() -> Count:
+    """Style, types and rules, without asking anything of a network."""
+    count = Count()
+    for words in (
+        (str(BIN / "ruff"), "check", "."),
+        (str(BIN / "ruff"), "format", "--check", "."),
+        (sys.executable, "tests/lint/types.py"),
+        (sys.executable, "tests/lint/rules.py"),
+        (str(BIN / "ansible-lint"), "--offline", "--profile", "production", "-q"),
+    ):
+        count.add(command(*words))
+    return count
+
+
+def unit() -> Count:
+    return pytest("tests/unit", "tests/packaging")
+
+
+def local() -> Count:
+    return pytest("tests/local")
+
+
+def fresh() -> Count:
+    return pytest("tests/fresh")
+
+
+TIERS: dict[str, tuple[Callable[[], Count], int]] = {
+    "lint": (lint, 60),
+    "unit": (unit, 120),
+    "local": (local, 240),
+    "fresh": (fresh, 180),
+}
+"""Each tier, and the seconds that it may take with warm caches on two cores."""
+
+
+def main(names: list[str]) -> int:
+    os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
+    total = Count()
+    for name in names:
+        run, budget = TIERS[name]
+        print(f"== {name}", flush=True)
+        started = time.monotonic()
+        count = run()
+        seconds = time.monotonic() - started
+        print(f"== {name}: {seconds:.0f} s of {budget} s")
+        print(count, flush=True)
+        total.add(count)
+    if len(names) > 1:
+        print("== all tiers")
+        print(total)
+    return int(total.failed > 0 or total.passed == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
