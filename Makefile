@@ -64,8 +64,8 @@ fresh: $(VENV)/.dev ## the README word by word, as an ordinary user on a bare De
 	@$(BIN)/python $(ROOT)/tests/tiers.py fresh
 
 .PHONY: lock
-lock: ## write the lock files again (needs uv)
-	@$(PYTHON) $(ROOT)/requirements/lock.py
+lock: $(VENV)/.runtime ## write the lock files again (needs uv)
+	@$(BIN)/python $(ROOT)/requirements/lock.py
 
 .PHONY: clean
 clean: ## remove .venv, build and the runs made here

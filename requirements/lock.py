@@ -1,6 +1,6 @@
 """Write the lock files again: ``make lock``. Needs uv on the PATH (pip install uv).
 
-Each NAME.in becomes NAME.lock, every file with its digest. A line ``# cpu build: PACKAGE==VERSION`` in NAME.in asks for
+Each NAME.in becomes NAME.lock, every file with its digest; ``{torch}`` in it is the version that data/stack.yml states. A line ``# cpu build: PACKAGE==VERSION`` in NAME.in asks for
 NAME-cpu.lock besides: the same without that package and what only its GPU build needs, for machines whose package
 configuration offers a CPU build of it. Lines ``# size:`` and ``# cpu size:`` are carried over, for the user to see.
 """
@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 # input, oldest Python, constraint
@@ -27,8 +29,10 @@ _GPU_ONLY = re.compile(r"^(nvidia-|cuda-|triton\b)")
 
 def main() -> int:
     """Resolve and write."""
+    catalogue = yaml.safe_load((ROOT / "data/stack.yml").read_text())
+    versions = catalogue["stacks"][catalogue["default"]]
     for name, python, constraint in LOCKS:
-        source = ROOT / f"{name}.in"
+        wanted = (ROOT / f"{name}.in").read_text().format(**versions)
         lock = ROOT / f"{name}.lock"
         command = [
             "uv",
@@ -40,10 +44,10 @@ def main() -> int:
             "--no-header",
             "--no-annotate",
         ]
-        command += ["--python-version", python, "--output-file", str(lock), str(source)]
+        command += ["--python-version", python, "--output-file", str(lock), "-"]
         command += ["--constraint", str(ROOT / constraint)] if constraint else []
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-        text, wanted = lock.read_text(), source.read_text()
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, input=wanted, text=True)
+        text = lock.read_text()
         lock.write_text(header(name, wanted, "size") + text)
         build = re.search(r"^# cpu build: (\S+)==\S+$", wanted, re.MULTILINE)
         if build:

@@ -31,7 +31,7 @@ class ActionModule(controller.OneLineAction):
         log = _read(os.path.join(run_dir, "log.txt")).splitlines()
         metrics = adt_metrics.parse_metrics(log)
         summary = adt_metrics.summarize(metrics)
-        baselines = controller.read_yaml(os.path.join(controller.ROOT, "data", "baselines.yml"))["baselines"]
+        baselines = controller.read_catalogue("baselines")["baselines"]
         checks = run_checks.judge_run(plan, metrics, summary, job.get("exit_status"), baselines)
         environment = json.loads(_read(os.path.join(run_dir, "environment.json")) or "{}")
         result = {

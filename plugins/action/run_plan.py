@@ -23,7 +23,7 @@ class ActionModule(controller.OneLineAction):
         request = args["request"]
         case = controller.load_case(request["case"], request["base"])
         launcher = controller.load_launcher(request["launcher"])
-        types = controller.read_yaml(os.path.join(controller.ROOT, "data", "instance_types.yml"))
+        types = controller.read_catalogue("instance_types")
         if request["act"] == "run" and not launcher["submits"] and not self._task.check_mode:
             raise TrainingError(f"launcher={launcher['name']} cannot submit yet, only render", "-e render_to=FOLDER")
         if "image" in launcher["needs"] and not request["image"]:

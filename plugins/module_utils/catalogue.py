@@ -15,14 +15,20 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.errors
 Document = Mapping[str, Any]
 
 
-def component(stack: Document, name: str) -> dict[str, Any]:
-    """A component of data/stack.yml."""
-    return _entry(stack["components"], name, "component")
+def component(document: Document, name: str, stack: str | None = None) -> dict[str, Any]:
+    """A component of data/stack.yml in the version that a stack (None: the default one) takes."""
+    entry = _entry(document["components"], name, "component")
+    chosen = stack or document["default"]
+    version = _entry(_entry(document["stacks"], chosen, "stack"), name, f"component of stack {chosen}", wrap=False)
+    about = _entry(entry.pop("versions"), version, f"version of {name}")
+    return {"name": name, "version": version, **entry, **about}
 
 
 def instance_type(types: Document, name: str) -> dict[str, Any]:
-    """An EC2 type of data/instance_types.yml."""
-    return _entry(types["instance_types"], name, "instance type")
+    """An EC2 type of data/instance_types.yml, with all that is known of its accelerator."""
+    entry = _entry(types["instance_types"], name, "instance type")
+    accelerator = entry["accelerator"]
+    return {**entry, "accelerator": {**types["accelerators"][accelerator["model"]], **accelerator}}
 
 
 def accelerator_of(types: Document, device_name: str | None) -> dict[str, Any] | None:
@@ -40,11 +46,11 @@ def described_node(types: Document, node: Mapping[str, Any], named_type: str | N
     """
     if named_type:
         entry = instance_type(types, named_type)
-        about = types["accelerators"][entry["accelerator"]["model"]]
+        about = entry["accelerator"]
         return {
             "accelerator": about["kind"],
-            "accelerators": entry["accelerator"]["count"],
-            "accelerator_model": entry["accelerator"]["model"],
+            "accelerators": about["count"],
+            "accelerator_model": about["model"],
             "cpus": entry["vcpus"],
             "instance_type": named_type,
             "peak_tflops": about["peak_tflops"].get("bf16"),
@@ -55,7 +61,7 @@ def described_node(types: Document, node: Mapping[str, Any], named_type: str | N
     return {**node, "peak_tflops": known["peak_tflops"].get("bf16") if known else None}
 
 
-def _entry(entries: Mapping[str, Any], name: str, kind: str) -> dict[str, Any]:
+def _entry(entries: Mapping[str, Any], name: str, kind: str, wrap: bool = True) -> Any:
     if name not in entries:
         raise TrainingError(f"{kind} {name!r} is not in the catalogue", did_you_mean(name, entries))
-    return dict(entries[name])
+    return dict(entries[name]) if wrap else entries[name]

@@ -90,6 +90,16 @@ def schema(name: str) -> Any:
     return read_yaml(os.path.join(ROOT, "schemas", f"{name}.schema.json"))
 
 
+def read_catalogue(name: str) -> Any:
+    """A catalogue of data/, checked against its schema."""
+    path = os.path.join(ROOT, "data", f"{name}.yml")
+    document = read_yaml(path)
+    problems = validate(document, schema(name), path)
+    if problems:
+        raise TrainingError(str(problems[0]))
+    return document
+
+
 def known_cases() -> dict[str, str]:
     """Name and folder of every case that the collection ships."""
     cases: dict[str, str] = {}

@@ -194,7 +194,9 @@ def _values_axis(values: list[float], from_zero: bool) -> Axis:
         return Axis(low / 1.2, high * 1.2, log=True, ticks=_round_powers(low / 1.2, high * 1.2))
     if from_zero:
         low, high = min(low, 0), max(high, 0)
-    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    size = max(abs(low), abs(high))
+    room = (high - low) * 0.06 if high - low > size * 1e-9 else size * 0.1
+    room = room if room > 1e-300 else 1.0
     low, high = low if from_zero and low == 0 else low - room, high + room
     return Axis(low, high, ticks=_round_values(low, high))
 

@@ -188,13 +188,10 @@ def _step(metric: Metric) -> float:
 
 def _headline(run: _Run) -> str:
     result, plan = run.result, run.plan
-    verdict, state = result.get("verdict"), result.get("state")
-    title = (
-        f'<h1>{run.case} <span class="preset">{escaped(result.get("preset") or plan.get("preset") or "")}</span></h1>'
-    )
-    badges = (
-        f'{_verdict(verdict or "no verdict")} <span class="badge state">{escaped(state or "state not known")}</span>'
-    )
+    preset, state = result.get("preset") or plan.get("preset") or "", result.get("state") or "state not known"
+    title = f'<h1>{run.case} <span class="preset">{escaped(preset)}</span></h1>'
+    verdict = _verdict(str(result.get("verdict") or "no verdict"))
+    badges = f'{verdict} <span class="badge state">{escaped(state)}</span>'
     summary = (plan.get("case") or {}).get("summary")
     lines = [f'<p class="summary">{escaped(summary)}</p>' if summary else ""]
     why = why_not_passed(result, run.checks, run.metrics)
@@ -293,20 +290,18 @@ def _duration(seconds: float) -> str:
 def _checks(checks: Sequence[Check]) -> str:
     order = {"fail": 0, "skip": 1, "pass": 2}
 
+    def word(check: Check) -> str:
+        return str(check.get("verdict") or "no verdict")
+
     def row(check: Check) -> Row:
-        return f"check-{check['verdict']}" if check.get("verdict") in list(order) else "", [
+        return f"check-{word(check)}" if word(check) in order else "", [
             f"<code>{escaped(check.get('id') or 'no id')}</code>",
-            _verdict(check.get("verdict") or "no verdict"),
-            _text(check.get("node")),
-            _text(check.get("value")),
-            _text(check.get("unit")),
-            _text(check.get("limit")),
-            _text(check.get("reason")),
-            _text(check.get("fix")),
+            _verdict(word(check)),
+            *(_text(check.get(key)) for key in ("node", "value", "unit", "limit", "reason", "fix")),
         ]
 
     heads = ["Check", "Verdict", "Node", "Value", "Unit", "Limit", "Reason", "Fix"]
-    worst_first = sorted(checks, key=lambda check: order.get(str(check.get("verdict")), 0))
+    worst_first = sorted(checks, key=lambda check: order.get(word(check), 0))
     return _table(heads, worst_first, row, "No check was made: nothing is proved.")
 
 
@@ -390,7 +385,7 @@ def _timeline(run: _Run) -> str:
         name = "checkpoint" if metric["kind"] == "checkpoint" else metric.get("name") or "event without a name"
         return "check-fail" if name == "error" else "", [
             quantity(metric["attempt"]),
-            f"{metric['elapsed_s']:,.1f} s" if "elapsed_s" in metric else "",
+            f"{metric['elapsed_s']:,.1f}\u00a0s" if "elapsed_s" in metric else "",
             quantity(metric["step"]) if "step" in metric else "",
             escaped(name),
             _checkpoint_details(metric) if metric["kind"] == "checkpoint" else _event_details(metric),
@@ -563,7 +558,7 @@ def _text(value: Any) -> str:
     return escaped(quantity(value))
 
 
-def _verdict(verdict: Any) -> str:
+def _verdict(verdict: str) -> str:
     signs = {"pass": "✓", "fail": "✗", "skip": "–"}
     style = verdict if verdict in signs else "unknown"
     return f'<span class="badge {style}">{signs.get(verdict, "?")} {escaped(verdict)}</span>'

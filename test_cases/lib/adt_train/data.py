@@ -244,7 +244,7 @@ def open_tokens(path: Path) -> tuple[Encoded, int]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"data=tokens:{path} cannot be read: {reason}", "write it by python -m adt_train.write_tokens"
+            f"data=tokens:{path} cannot be read: {reason}", "write it by python -m adt_train.tokenize"
         ) from None
     if len(tokens) != about["tokens"]:
         raise UserError(f"data=tokens:{path} has {len(tokens)} tokens, not {about['tokens']}", "write it again")

@@ -1,7 +1,7 @@
 """Decoder-only transformers of the Llama family, dense or with experts, and their published shapes.
 
 Shape legend: B rows, T tokens of a row, D width, H heads, K key and value heads, C width of a head, V vocabulary,
-E experts, N = B·T tokens.
+E experts, F width inside a feed-forward, N = B·T tokens, P = N·(experts per token) pairs of a token and an expert.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from adt_train.flops import flops_per_token
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 
@@ -41,6 +43,7 @@ class Shape:
     rope_scaling: RopeScaling | None = None
     norm_epsilon: float = 1e-5
     tied: bool = False
+    """The table of tokens also makes the scores."""
     experts: int = 0
     experts_per_token: int = 2
 
@@ -55,7 +58,9 @@ _LLAMA_3_2 = replace(_LLAMA_3_1, factor=32.0)
 
 # Each from the config.json of the model's publication under the name in the comment.
 SHAPES: dict[str, Shape] = {
+    # ours, for bytes: small enough for two CPU cores
     "tiny": Shape(128, 4, 4, 2, 384, 256),
+    "tiny_experts": Shape(128, 4, 4, 2, 192, 256, experts=4),
     # meta-llama/Llama-2-{7b,13b,70b}-hf
     "llama2_7b": Shape(4096, 32, 32, 32, 11008, 32000),
     "llama2_13b": Shape(5120, 40, 40, 40, 13824, 32000),
@@ -89,9 +94,10 @@ class Attention(nn.Module):
         query_BHTC = rotate(self.query(x_BTD).view(heads).transpose(1, 2), cosine_TC, sine_TC)
         key_BKTC = rotate(self.key(x_BTD).view(heads).transpose(1, 2), cosine_TC, sine_TC)
         value_BKTC = self.value(x_BTD).view(heads).transpose(1, 2)
-        mixed_BHTC = F.scaled_dot_product_attention(
-            query_BHTC, key_BKTC, value_BKTC, is_causal=True, enable_gqa=self.shares_heads
-        )
+        with sdpa_kernel(_KERNELS, set_priority=True):
+            mixed_BHTC = F.scaled_dot_product_attention(
+                query_BHTC, key_BKTC, value_BKTC, is_causal=True, enable_gqa=self.shares_heads
+            )
         return self.out(mixed_BHTC.transpose(1, 2).flatten(2))
 
 
@@ -109,28 +115,39 @@ class FeedForward(nn.Module):
 
 
 class Experts(nn.Module):
-    """Each token goes through its best experts, weighed by the router; no token is dropped."""
+    """Each token goes through its best experts, weighed by the router; no token is dropped.
+
+    The experts' weights lie one below the other in one matrix, so that they shard evenly over any number of ranks.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.chosen = shape.experts_per_token
+        self.experts, self.chosen = shape.experts, shape.experts_per_token
         self.router = nn.Linear(shape.width, shape.experts, bias=False)
-        self.experts = nn.ModuleList(FeedForward(shape) for _ in range(shape.experts))
+        self.gate = nn.Parameter(torch.empty(shape.experts * shape.ffn, shape.width))
+        self.up = nn.Parameter(torch.empty(shape.experts * shape.ffn, shape.width))
+        self.down = nn.Parameter(torch.empty(shape.experts * shape.width, shape.ffn))
 
     def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """The output, and the load-balancing loss (Switch Transformer, equation 4: 1 when the load is even)."""
         x_ND = x_BTD.flatten(0, 1)
         odds_NE = self.router(x_ND).float().softmax(-1)
         weights, chosen = odds_NE.topk(self.chosen)
-        weights = (weights / weights.sum(-1, keepdim=True)).to(x_ND.dtype)
-        out_ND = torch.zeros_like(x_ND)
-        for number, expert in enumerate(self.experts):
-            # An expert without tokens runs on none of them: its gradient must be zero, not absent, on every rank.
-            token, place = torch.where(chosen == number)
-            out_ND = out_ND.index_add(0, token, expert(x_ND[token]) * weights[token, place, None])
-        load_E = F.one_hot(chosen, odds_NE.shape[1]).float().sum(1).mean(0) / self.chosen
-        balance = odds_NE.shape[1] * (load_E * odds_NE.mean(0)).sum()
+        weights = weights / weights.sum(-1, keepdim=True)
+        # Pairs in the order of their experts: each expert then works on one run of rows, whose ends stay on the device.
+        order_P = chosen.flatten().argsort(stable=True)
+        token_P = order_P // self.chosen
+        load_E = F.one_hot(chosen.flatten(), self.experts).sum(0)
+        ends_E = load_E.cumsum(0).to(torch.int32)
+        x_PD = x_ND[token_P]
+        middle_PF = F.silu(self._product(x_PD, self.gate, ends_E)) * self._product(x_PD, self.up, ends_E)
+        y_PD = self._product(middle_PF, self.down, ends_E) * weights.flatten()[order_P, None].to(x_ND.dtype)
+        out_ND = torch.zeros_like(x_ND).index_add(0, token_P, y_PD)
+        balance = self.experts * (load_E / len(token_P) * odds_NE.mean(0)).sum()
         return out_ND.view_as(x_BTD), balance
+
+    def _product(self, rows: Tensor, weight: Tensor, ends_E: Tensor) -> Tensor:
+        return F.grouped_mm(rows, weight.unflatten(0, (self.experts, -1)).transpose(1, 2), offs=ends_E)
 
 
 class Block(nn.Module):
@@ -167,9 +184,7 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.blocks = nn.ModuleList(Block(shape, recompute) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
-        self.head = nn.Linear(shape.width, shape.vocabulary, bias=False)
-        if shape.tied:
-            self.head.weight = self.embedding.weight
+        self.head = None if shape.tied else nn.Linear(shape.width, shape.vocabulary, bias=False)
         for name in ("cosine_TC", "sine_TC"):
             self.register_buffer(name, torch.empty(sequence_length, shape.head_width), persistent=False)
 
@@ -179,7 +194,9 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x_BTD, balance = block(x_BTD, self.cosine_TC, self.sine_TC)
             balances.append(balance)
-        return self.head(self.norm(x_BTD)), torch.stack(balances).mean()
+        x_BTD = self.norm(x_BTD)
+        scores_BTV = self.head(x_BTD) if self.head else F.linear(x_BTD, self.embedding.weight)
+        return scores_BTV, torch.stack(balances).mean()
 
 
 def rotate(x: Tensor, cosine_TC: Tensor, sine_TC: Tensor) -> Tensor:
@@ -211,26 +228,30 @@ def parameter_count(shape: Shape) -> int:
         return sum(parameter.numel() for parameter in Transformer(shape, 1).parameters())
 
 
-def flops_per_token(shape: Shape, sequence_length: int) -> float:
-    """Operations of forward and backward for one token: 6 for each parameter that multiplies it, and 12·layers·width·T
-    for attention, its causal half not taken off (PaLM, appendix B; torchtitan counts so too). The embedding looks up.
-    """
-    with torch.device("meta"):
-        blocks = Transformer(replace(shape, tied=False), 1)
-    multiplying = sum(p.numel() for p in blocks.parameters()) - shape.vocabulary * shape.width
-    idle = (
-        (shape.experts - shape.experts_per_token) * 3 * shape.width * shape.ffn * shape.layers if shape.experts else 0
-    )
-    return 6.0 * (multiplying - idle) + 12.0 * shape.layers * shape.width * sequence_length
+def training_flops(shape: Shape, sequence_length: int) -> float:
+    """Operations per token (adt_train.flops); the first table is looked up, and only the chosen experts multiply."""
+    looked_up = 0 if shape.tied else shape.vocabulary * shape.width
+    idle = 3 * shape.width * shape.ffn * shape.layers * max(0, shape.experts - shape.experts_per_token)
+    weights = parameter_count(shape) - looked_up - idle
+    return flops_per_token(weights, shape.layers, shape.heads * shape.head_width, sequence_length)
 
 
 def _keep_all(function: Callable[..., tuple[Tensor, Tensor]], *inputs: Tensor) -> tuple[Tensor, Tensor]:
     return function(*inputs)
 
 
+_KERNELS = [
+    SDPBackend.CUDNN_ATTENTION,  # the fastest on Hopper and later
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
+"""Attention kernels, the first that can run is taken."""
+
 _aten = torch.ops.aten
 _COSTLY = {
     _aten.mm.default,
+    _aten._grouped_mm.default,
     _aten._scaled_dot_product_flash_attention.default,
     _aten._scaled_dot_product_efficient_attention.default,
     _aten._scaled_dot_product_cudnn_attention.default,

@@ -7,23 +7,14 @@ import math
 
 import torch
 import torch.distributed as dist
-from models import Shape, Transformer, rotary_tables
+from adt_train import UserError
+from models import Block, Shape, Transformer, rotary_tables
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Shard
 
-from adt_train import UserError
-
-
-def init_std(shape: Shape, name: str) -> float:
-    """Standard deviation of a first weight: √(2/(5·width)) (Nguyen and Salazar 2019), over √(2·layers) for what writes
-    into the residual (GPT-2), and 0.02 for what makes the scores, so that the first loss is near ln of the vocabulary.
-    """
-    if name.startswith("head") or (shape.tied and name.startswith("embedding")):
-        return 0.02
-    into_residual = name.endswith(("attention.out.weight", "down.weight"))
-    return math.sqrt(2 / (5 * shape.width)) / math.sqrt(2 * shape.layers if into_residual else 1)
+_DRAWN_ROWS = 1024  # rows of a weight that are drawn together, from a seed of their own
 
 
 def make_mesh(device: str, sharding: str, shard_size: int, procs_per_node: int) -> DeviceMesh:
@@ -47,65 +38,94 @@ def build_model(
     *,
     recompute: str = "off",
     compile_blocks: bool = False,
-    reshard: bool = True,
+    reshard: str = "auto",
+    prefetch: int = 0,
     offload: bool = False,
     bf16: bool = False,
 ) -> Transformer:
-    """The sharded model with its first weights: no rank ever holds all of it."""
+    """The sharded model with its first weights: no rank ever holds all of it.
+
+    :param reshard: ``always`` or ``never`` free a block's gathered weights between forward and backward; ``auto`` does
+        where there is anything to gather.
+    :param prefetch: blocks whose weights are asked for ahead of the one that computes; 0 leaves it to FSDP.
+    """
     with torch.device("meta"):
         model = Transformer(shape, sequence_length, recompute)
+    blocks: list[Block] = list(model.blocks)  # type: ignore[arg-type]
     if compile_blocks:
-        for block in model.blocks:
-            block.compile()
-    precision = (
-        MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bf16 else MixedPrecisionPolicy()
-    )
-    policy = CPUOffloadPolicy() if offload else OffloadPolicy()
-    for block in model.blocks:
-        fully_shard(block, mesh=mesh, mp_policy=precision, reshard_after_forward=reshard, offload_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=precision, reshard_after_forward=reshard, offload_policy=policy)
-    device = torch.device("cpu" if offload else mesh.device_type)
-    model.to_empty(device=device)
+        for block in blocks:
+            # the method, not the module: FSDP's hooks stay outside of what is compiled
+            block.forward = torch.compile(block.forward)  # type: ignore[method-assign]
+    always = {"auto": mesh["shard"].size() > 1, "always": True, "never": False}[reshard]
+    how = {
+        "mesh": mesh,
+        # inputs are not cast: what comes out of bf16 weights is bf16, and the rotary tables must stay float32
+        "mp_policy": MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+        if bf16
+        else MixedPrecisionPolicy(),
+        "offload_policy": CPUOffloadPolicy() if offload else OffloadPolicy(),
+    }
+    if not shape.tied:
+        fully_shard(model.embedding, reshard_after_forward=always, **how)
+    for block in blocks:
+        fully_shard(block, reshard_after_forward=always, **how)
+    if model.head:
+        # backward begins with these two: freeing them between would only gather them again
+        fully_shard([model.norm, model.head], reshard_after_forward=False, **how)
+    fully_shard(model, reshard_after_forward=False, **how)
+    for number, block in enumerate(blocks if prefetch else ()):
+        block.set_modules_to_forward_prefetch(blocks[number + 1 : number + 1 + prefetch])
+        block.set_modules_to_backward_prefetch(blocks[max(0, number - prefetch) : number][::-1])
+    model.to_empty(device="cpu" if offload else mesh.device_type)
     initialise(model, seed)
     if offload:
-        move_buffers(model, torch.device(mesh.device_type))
+        for name, buffer in model.named_buffers():
+            setattr(model, name, buffer.to(mesh.device_type))
     return model
+
+
+def init_std(shape: Shape, name: str) -> float:
+    """Standard deviation of a first weight: √(2/(5·width)) (Nguyen and Salazar 2019), over √(2·layers) for what writes
+    into the residual (GPT-2), and 0.02 for what makes the scores, so that the first loss is near ln of the vocabulary.
+    """
+    if name.startswith("head") or (shape.tied and name.startswith("embedding")):
+        return 0.02
+    into_residual = name.removesuffix(".weight").endswith(("attention.out", "down"))
+    return math.sqrt(2 / (5 * shape.width)) / math.sqrt(2 * shape.layers if into_residual else 1)
 
 
 @torch.no_grad()
 def initialise(model: Transformer, seed: int) -> None:
     """Every weight and table, from the seed and its own name: the same whatever the number of ranks.
 
-    Norms are one, all else is normal with the standard deviation of ``init_std``.
+    Norms are one, all else is normal with the standard deviation of ``init_std``. A CPU and a GPU draw differently.
     """
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
             parameter.fill_(1.0)
-            continue
-        _fill_normal(parameter, init_std(model.shape, name), f"{seed} {name}")
-    device = model.cosine_TC.device
-    cosine_TC, sine_TC = rotary_tables(model.shape, model.cosine_TC.shape[0], device)
-    model.cosine_TC.copy_(cosine_TC)
-    model.sine_TC.copy_(sine_TC)
+        else:
+            _fill_normal(parameter, init_std(model.shape, name), f"{seed} {name}")
+    tables = rotary_tables(model.shape, model.cosine_TC.shape[0], model.cosine_TC.device)
+    model.cosine_TC.copy_(tables[0])
+    model.sine_TC.copy_(tables[1])
 
 
-def move_buffers(model: nn.Module, device: torch.device) -> None:
-    """Put the tables where the computing is: offloaded weights leave them behind on the CPU."""
-    for name, buffer in model.named_buffers():
-        setattr(model, name, buffer.to(device))
+def _fill_normal(parameter: nn.Parameter, std: float, key: str) -> None:
+    """Normal numbers, drawn in runs of rows that do not depend on the ranks; a rank draws the runs that it holds."""
+    local, first = _local_rows(parameter)
+    generator = torch.Generator(device=local.device)
+    for start in range(first // _DRAWN_ROWS * _DRAWN_ROWS, first + len(local), _DRAWN_ROWS):
+        digest = hashlib.sha256(f"{key} {start}".encode()).digest()
+        generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        rows = min(_DRAWN_ROWS, parameter.shape[0] - start)
+        drawn = torch.empty(rows, *parameter.shape[1:], device=local.device).normal_(0.0, std, generator=generator)
+        begin, end = max(start, first), min(start + rows, first + len(local))
+        local[begin - first : end - first] = drawn[begin - start : end - start]
 
 
-def _fill_normal(parameter: Tensor, std: float, key: str) -> None:
-    """A normal tensor drawn whole, one parameter at a time, of which each rank keeps its shard."""
-    number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little") >> 1
-    local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
-    generator = torch.Generator(device=local.device).manual_seed(number)
-    whole = torch.empty(parameter.shape, dtype=parameter.dtype, device=local.device).normal_(
-        0.0, std, generator=generator
-    )
-    if isinstance(parameter, DTensor):
-        # without a source rank nothing is sent: all ranks drew the same
-        shard = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
-        local.copy_(shard.to_local())
-    else:
-        parameter.copy_(whole)
+def _local_rows(parameter: nn.Parameter) -> tuple[Tensor, int]:
+    """The rows that this rank holds, and the number of the first: FSDP cuts a weight into runs of ⌈rows/ranks⌉."""
+    if not isinstance(parameter, DTensor):
+        return parameter.data, 0
+    mesh, axis = parameter.device_mesh, parameter.placements.index(Shard(0))
+    return parameter.to_local(), mesh.get_local_rank(axis) * -(-parameter.shape[0] // mesh.size(axis))

@@ -1,4 +1,4 @@
-"""Tokenize a text once: ``python -m adt_train.write_tokens --text=FILE --tokenizer=FILE --out=FILE``.
+"""Tokenize a text once: ``python -m adt_train.tokenize --text=FILE --tokenizer=FILE --out=FILE``.
 
 Without --text, the bundled text; the tokenizer is ``bytes`` or the path of a tokenizer.json.
 """
