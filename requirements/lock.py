@@ -1,8 +1,9 @@
 """Write the lock files again: ``make lock``. Needs uv on the PATH (pip install uv).
 
-Each NAME.in becomes NAME.lock, every file with its digest; ``{torch}`` in it is the version that data/stack.yml states. A line ``# cpu build: PACKAGE==VERSION`` in NAME.in asks for
-NAME-cpu.lock besides: the same without that package and what only its GPU build needs, for machines whose package
-configuration offers a CPU build of it. Lines ``# size:`` and ``# cpu size:`` are carried over, for the user to see.
+Each NAME.in becomes NAME.lock, every file with its digest; ``{torch}`` in it is the version that data/stack.yml
+states. A line ``# cpu build: PACKAGE==VERSION`` in NAME.in asks for NAME-cpu.lock besides: the same without that
+package and what only its GPU build needs, for machines whose package configuration offers a CPU build of it. Lines
+``# size:`` and ``# cpu size:`` are carried over, for the user to see.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def pytest(*paths: str) -> Count:
     status = subprocess.run(words, cwd=ROOT, check=False).returncode
     if not report.exists():
         return Count(failed=1)
-    suite = ElementTree.parse(report).getroot().find("testsuite")
+    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
     total, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
     failed = failures + errors
     return Count(total - failed - skipped, failed or int(status != 0), skipped)
@@ -62,7 +62,7 @@ def lint() -> Count:
     for words in (
         (str(BIN / "ruff"), "check", "."),
         (str(BIN / "ruff"), "format", "--check", "."),
-        (sys.executable, "tests/lint/types.py"),
+        (sys.executable, "tests/lint/static_types.py"),
         (sys.executable, "tests/lint/rules.py"),
         (str(BIN / "ansible-lint"), "--offline", "--profile", "production", "-q"),
     ):

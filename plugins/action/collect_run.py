@@ -15,6 +15,8 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils import
     controller,
     run_checks,
 )
+from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
+from ansible_collections.awsome.distributed_training.plugins.module_utils.local_job import was_cancelled
 from ansible_collections.awsome.distributed_training.plugins.module_utils.progress import verdict_table
 from ansible_collections.awsome.distributed_training.plugins.module_utils.report import render_report
 
@@ -40,7 +42,7 @@ class ActionModule(controller.OneLineAction):
             "case": plan["case"]["name"],
             "preset": plan["preset"],
             "launcher": plan["launcher"],
-            "state": run_checks.run_state(job.get("exit_status"), args.get("cancelled", False)),
+            "state": run_checks.run_state(job.get("exit_status"), was_cancelled(run_dir)),
             "attempts": max([1, *(m.get("attempt", 1) for m in metrics)]),
             "nodes": plan["nodes"],
             "world_size": plan["world_size"],
@@ -68,27 +70,32 @@ class ActionModule(controller.OneLineAction):
         display = Display()
         for line in ["", *verdict_table(checks), "", f"verdict: {result['verdict']}", f"report: {report}"]:
             display.display(line)
-        answer = {"changed": True, "result": result, "report": report}
-        if result["verdict"] == "fail":
-            answer.update(failed=True, msg=_failure(plan, result, adt_metrics.first_error(metrics), report))
-        return answer
+        if result["verdict"] == "fail" and args.get("must_pass", True):
+            raise TrainingError(*_failure(plan, result, adt_metrics.first_error(metrics), report))
+        return {"changed": True, "result": result, "report": report}
 
 
-def _failure(plan: dict[str, Any], result: dict[str, Any], error: dict[str, Any] | None, report: str) -> str:
-    """Why a run did not pass, in one line: training's own words where it gave any."""
+def _failure(
+    plan: dict[str, Any], result: dict[str, Any], error: dict[str, Any] | None, report: str
+) -> tuple[str, str]:
+    """Why a run did not pass, and the fix: training's own words where it gave any."""
+    name, read = result["case"], f"read {report}"
+    if result["state"] == "cancelled":
+        return f"{name} was cancelled", f"-e run_id={result['run_id']} goes on from its newest checkpoint"
     if result["state"] == "preempted":
-        return f"{result['case']} saved and stopped on request; fix: run it again with -e run_id={result['run_id']}"
+        return f"{name} saved and stopped on request", f"-e run_id={result['run_id']} goes on from there"
     if error:
-        return f"{result['case']}: {error.get('message')}; fix: {error.get('fix') or 'read ' + report}"
+        return f"{name}: {error.get('message')}", str(error.get("fix") or read)
     check = next((c for c in result["checks"] if c["verdict"] == "fail"), None)
     if check is None:
-        return f"{result['case']}: every check was skipped, so nothing is proved; fix: give the case a check"
+        return f"{name}: every check was skipped, so nothing is proved", "give the case a check"
     value = f" {check['value']} {check['unit']}".rstrip() if check["value"] is not None else ""
-    return f"{result['case']}: check {check['id']}{value}: {check['reason']}; fix: {check['fix'] or 'read ' + report}"
+    return f"{name}: check {check['id']}{value}: {check['reason']}", str(check["fix"] or read)
 
 
 def _printed_environment(metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    event = next((m for m in reversed(metrics) if m["kind"] == "event" and m.get("name") == "environment"), {})
+    events = [m for m in metrics if m["kind"] == "event" and m.get("name") == "environment"]
+    event = events[-1] if events else {}
     return {
         key: value for key, value in event.items() if key not in ("kind", "name", "attempt", "message", "elapsed_s")
     }

@@ -25,11 +25,16 @@ def parse_metrics(lines: Iterable[str]) -> list[Metric]:
             continue
         try:
             metric = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(metric, dict) and metric.get("kind") in KINDS:
+        if isinstance(metric, dict) and metric.get("kind") in KINDS and _counts(metric):
             metrics.append(metric)
     return metrics
+
+
+def _counts(metric: Metric) -> bool:
+    """What orders metrics is a whole number where it is there: another program may print the mark too."""
+    return all(type(metric.get(key, 0)) is int for key in ("attempt", "step", "steps"))
 
 
 def summarize(metrics: list[Metric]) -> dict[str, Any]:
@@ -51,7 +56,7 @@ def summarize(metrics: list[Metric]) -> dict[str, Any]:
         "tokens_per_s": _median(steady, "tokens_per_s"),
         "tokens_per_s_per_accelerator": _median(steady, "tokens_per_s_per_accelerator"),
         "mfu": _median(steady, "mfu"),
-        "elapsed_s": max((m["elapsed_s"] for m in steps if m.get("elapsed_s") is not None), default=None),
+        "elapsed_s": max((m["elapsed_s"] for m in steps if is_finite(m.get("elapsed_s"))), default=None),
     }
 
 

@@ -24,7 +24,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 """The collection's folder."""
 
 
-class OneLineAction(ActionBase):  # type: ignore[misc]
+class OneLineAction(ActionBase):
     """An action whose TrainingError becomes the task's one-line message."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -71,18 +71,12 @@ def read_yaml(path: str) -> Any:
             return yaml.load(file, Loader=_Loader)
     except OSError as error:
         raise TrainingError(f"{path}: {error.strerror}", "give the path of a readable file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else path
         raise TrainingError(
             f"{where}: not YAML: {getattr(error, 'problem', error)}", "mend the file's syntax"
         ) from error
-
-
-def write_yaml(path: str, value: Any) -> None:
-    """Write plain values as YAML, keys in the order given."""
-    with open(path, "w", encoding="utf-8") as file:
-        yaml.safe_dump(value, file, sort_keys=False, width=120)
 
 
 def schema(name: str) -> Any:
@@ -92,9 +86,13 @@ def schema(name: str) -> Any:
 
 def read_catalogue(name: str) -> Any:
     """A catalogue of data/, checked against its schema."""
-    path = os.path.join(ROOT, "data", f"{name}.yml")
+    return _checked(os.path.join(ROOT, "data", f"{name}.yml"), name)
+
+
+def _checked(path: str, schema_name: str) -> Any:
+    """A file of data/, held to a schema."""
     document = read_yaml(path)
-    problems = validate(document, schema(name), path)
+    problems = validate(document, schema(schema_name), path)
     if problems:
         raise TrainingError(str(problems[0]))
     return document
@@ -137,14 +135,14 @@ def load_case(name: str | None, base: str) -> dict[str, Any]:
 
 
 def load_launcher(name: str) -> dict[str, Any]:
-    """An entry of data/launchers."""
+    """An entry of data/launchers, checked."""
     names = [
         os.path.splitext(os.path.basename(path))[0]
         for path in glob.glob(os.path.join(ROOT, "data", "launchers", "*.yml"))
     ]
     if name not in names:
         raise TrainingError(f"launcher={name} is not known", did_you_mean(name, names))
-    launcher: dict[str, Any] = read_yaml(os.path.join(ROOT, "data", "launchers", f"{name}.yml"))
+    launcher: dict[str, Any] = _checked(os.path.join(ROOT, "data", "launchers", f"{name}.yml"), "launcher")
     return launcher
 
 

@@ -198,7 +198,11 @@ def _is(value: Any, name: str) -> bool:
 
 def _equal(one: Any, other: Any) -> bool:
     """JSON's equality: 1 and 1.0 are equal, 1 and true are not."""
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _join(path: str, name: Any) -> str:

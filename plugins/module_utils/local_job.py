@@ -14,14 +14,21 @@ LOST = 137
 
 def read_job(run_dir: str) -> dict[str, Any]:
     """``{"state": "absent"}``, or pid, state running or exited, started, and with exited exit_status and ended."""
-    try:
-        with open(os.path.join(run_dir, "job.json"), encoding="utf-8") as file:
-            job: dict[str, Any] = json.load(file)
-    except FileNotFoundError:
-        return {"state": "absent"}
-    if job["state"] == "running" and not _exists(job["supervisor"]):
-        return {**job, "state": "exited", "exit_status": LOST}
+    job = _noted(run_dir)
+    if job["state"] == "running" and not _supervises(job["supervisor"], run_dir):
+        job = _noted(run_dir)  # it may have noted the end just now
+        if job["state"] == "running":
+            return {**job, "state": "exited", "exit_status": LOST}
     return job
+
+
+CANCELLED = "cancelled"
+"""File in the run folder of a job that its user stopped; gone when the job is started again."""
+
+
+def was_cancelled(run_dir: str) -> bool:
+    """The job was stopped by its user."""
+    return os.path.exists(os.path.join(run_dir, CANCELLED))
 
 
 def is_alive(job: dict[str, Any]) -> bool:
@@ -43,11 +50,21 @@ def read_log(run_dir: str, offset: int, most: int = 4_000_000) -> tuple[str, int
     return data[:whole].decode("utf-8", "replace"), offset + whole
 
 
-def _exists(pid: int) -> bool:
+def _noted(run_dir: str) -> dict[str, Any]:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(os.path.join(run_dir, "job.json"), encoding="utf-8") as file:
+            job: dict[str, Any] = json.load(file)
+            return job
+    except FileNotFoundError:
+        return {"state": "absent"}
+
+
+def _supervises(pid: int, run_dir: str) -> bool:
+    """The process is the run's supervisor, not a later one that got its number."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:
-        return True
-    return True
+    name = os.path.basename(os.path.normpath(run_dir))
+    return any(os.path.basename(os.path.normpath(os.fsdecode(word))) == name for word in words)

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ansible_collections.awsome.distributed_training.plugins.module_utils.adt_metrics import is_finite
 
 
 def progress_line(metric: Mapping[str, Any]) -> str | None:
@@ -34,12 +36,12 @@ def progress_line(metric: Mapping[str, Any]) -> str | None:
 def seconds_left(metric: Mapping[str, Any]) -> float | None:
     """Seconds to the last step at this step's pace; None where total or pace is unknown."""
     total, step, pace = metric.get("steps"), metric.get("step"), metric.get("step_time_s")
-    if not total or step is None or not pace:
+    if not total or step is None or not pace or not is_finite(pace):
         return None
     return float(max(0, total - step) * pace)
 
 
-def verdict_table(checks: list[Mapping[str, Any]]) -> list[str]:
+def verdict_table(checks: Sequence[Mapping[str, Any]]) -> list[str]:
     """The checks as lines of one table."""
     rows = [("check", "verdict", "value", "limit", "reason")]
     for check in checks:

@@ -31,7 +31,7 @@ PUBLIC: dict[str, dict[str, Any]] = {
 }
 """The public variables of playbook run_test_case. ``adt_…`` and ``ansible_…`` are let through beside them."""
 
-RUN_ID = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{4}$")
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 
 _EXCLUSIVE = ("attach", "cancel", "render_to", "detach")
 
@@ -58,7 +58,7 @@ def read_request(given: Mapping[str, Any], extra_names: list[str]) -> dict[str, 
     if len(chosen) > 1:
         raise TrainingError(f"{' and '.join(chosen)} exclude each other", f"leave out {chosen[-1]}")
     for name in ("run_id", "attach", "cancel"):
-        if request[name] and not RUN_ID.match(request[name]):
+        if request[name] and not RUN_ID.fullmatch(request[name]):
             raise TrainingError(
                 f"{name}={request[name]!r} is not a run id", "the name of a run's folder, 20261123T200000Z-1a2b"
             )

@@ -35,14 +35,14 @@ NODE_VARIABLES = frozenset(
         "ADT_HEAD_PORT",
         "ADT_ATTEMPT",
         "ADT_GROUP",
-        "ADT_RANK",
-        "ADT_LOCAL_RANK",
-        "ADT_WORLD_SIZE",
         "ADT_ACCELERATOR",
         "ADT_PEAK_TFLOPS",
     ]
 )
 """What only the node knows: every launcher exports these, and a step's words may name them."""
+
+PROCESS_VARIABLES = frozenset(["ADT_RANK", "ADT_LOCAL_RANK", "ADT_WORLD_SIZE"])
+"""What only a process of per_rank or mpirun knows: the node, which fills in a step's words, does not."""
 
 
 def inconsistencies(case: Case) -> list[str]:
@@ -70,11 +70,16 @@ def inconsistencies(case: Case) -> list[str]:
         commands = [step["run"], step.get("resume", []), *(group["run"] for group in step.get("groups", []))]
         for word in [*(word for words in commands for word in words), *step.get("makes", [])]:
             for placeholder in _PLACEHOLDER.findall(word):
-                if placeholder != "params" and placeholder not in parameters:
+                if placeholder == "params":
+                    if word != "{params}":
+                        problems.append(f"{where}: {word!r} holds {{params}}; fix: make it a word of its own")
+                elif placeholder not in parameters:
                     fix = did_you_mean(placeholder, [*parameters, "params"])
                     problems.append(f"{where}: {word!r} names no parameter; fix: {fix}")
             for variable in _NODE_VARIABLE.findall(word):
-                if variable not in NODE_VARIABLES:
+                if variable in PROCESS_VARIABLES:
+                    problems.append(f"{where}: ${variable} differs by process; fix: read it from the environment")
+                elif variable not in NODE_VARIABLES:
                     problems.append(f"{where}: ${variable} is not known; fix: {did_you_mean(variable, NODE_VARIABLES)}")
     names = [step["name"] for step in case["steps"]]
     for name in sorted({name for name in names if names.count(name) > 1}):

@@ -104,6 +104,11 @@ def _convert(kind: str, value: Any) -> Any:
         return None
     if kind in ("str", "path"):
         return str(value)
+    if kind == "int":
+        try:
+            return int(str(value))  # a float would round a large one
+        except ValueError:
+            pass
     try:
         number = float(value)
     except ValueError:

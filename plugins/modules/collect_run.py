@@ -11,7 +11,7 @@ short_description: Judge a run and write its result and report
 version_added: 0.1.0
 description:
   - Cuts metrics.jsonl from the log, makes every check, writes result.json and report.html.
-  - Fails where the run did not pass.
+  - Fails where the run did not pass, with what training said of it or the first check that failed.
 options:
   run_dir:
     description: The run folder.
@@ -21,10 +21,10 @@ options:
     description: The job as RV(awsome.distributed_training.follow_job#module:job) gives it.
     type: dict
     required: true
-  cancelled:
-    description: The job was stopped by its user.
+  must_pass:
+    description: Fail where the run did not pass.
     type: bool
-    default: false
+    default: true
 attributes:
   check_mode: {support: full, description: There is nothing to collect in check mode; the role leaves it out.}
 author: The awsome.distributed_training authors

@@ -57,14 +57,17 @@ job:
   type: dict
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.awsome.distributed_training.plugins.module_utils.local_job import (
+    CANCELLED,
     is_alive,
     read_job,
 )
@@ -72,9 +75,11 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.local_
 _START_S = 10.0
 
 
-def start(run_dir: str, supervisor: str, owner: int, names: list[str]) -> dict:
+def start(run_dir: str, supervisor: str, owner: int, names: list[str]) -> dict[str, Any]:
     """Start the supervisor and wait until it has noted the job."""
     before = read_job(run_dir)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(run_dir, CANCELLED))
     process = subprocess.Popen(
         [sys.executable, supervisor, run_dir, str(owner), ",".join(names)],
         stdin=subprocess.DEVNULL,
@@ -93,17 +98,22 @@ def start(run_dir: str, supervisor: str, owner: int, names: list[str]) -> dict:
     raise OSError(f"{run_dir}: the job did not start within {_START_S:.0f} s")
 
 
-def stop(run_dir: str, grace_s: int) -> dict:
+def stop(run_dir: str, grace_s: int) -> dict[str, Any]:
     """SIGTERM to the job's processes, SIGKILL to those that are left after the grace."""
     job = read_job(run_dir)
-    os.killpg(job["pid"], signal.SIGTERM)
+    _signal(job, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while is_alive(read_job(run_dir)):
         if time.monotonic() > deadline:
-            os.killpg(job["pid"], signal.SIGKILL)
+            _signal(job, signal.SIGKILL)
             deadline += 10
         time.sleep(0.1)
     return read_job(run_dir)
+
+
+def _signal(job: dict[str, Any], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+        os.killpg(job["pid"], number)
 
 
 def main() -> None:

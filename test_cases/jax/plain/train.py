@@ -32,13 +32,14 @@ from adt_train import (
     run_main,
 )
 from adt_train.data import Source, open_source
+from adt_train.flops import flops_per_token
 from jax import Array
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Weights = dict[str, Any]
 STATE = "state.npz"
-INIT_STD = 0.02
+HEAD_STD = 0.02  # small scores: an untrained model must guess evenly
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Settings:
     seed: int = 1
     checkpoint_every: int = 150
     checkpoints_kept: int = 2
-    eval_rows: int = 64
+    eval_rows: int = 256
     log_every: int = 10
 
 
@@ -77,9 +78,10 @@ def main() -> int:
 
     mesh = Mesh(jax.devices(), ("data",))
     same, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
-    optimizer = optax.adamw(
-        optax.warmup_cosine_decay_schedule(0.0, settings.learning_rate, settings.warmup_steps, settings.steps)
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0, settings.learning_rate, settings.warmup_steps, settings.steps, settings.learning_rate / 10
     )
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.95))
 
     def initialise() -> tuple[Weights, Any]:
         weights = first_weights(jax.random.key(settings.seed), settings)
@@ -94,13 +96,13 @@ def main() -> int:
     loss_of = jax.jit(next_byte_loss, static_argnums=2, out_shardings=same)
     weights, state = jax.jit(initialise, out_shardings=same)()
 
-    size = sum(leaf.size for leaf in jax.tree.leaves(weights)) - weights["embedding"].size - weights["positions"].size
+    multiplying = sum(leaf.size for leaf in jax.tree.leaves(weights)) - weights["embedding"].size
     writer = MetricWriter(
         environment,
         rank,
         accelerators=devices,
         tokens_per_step=settings.global_batch * settings.sequence_length,
-        flops_per_token=6.0 * size + 12.0 * settings.layers * settings.width * settings.sequence_length,
+        flops_per_token=flops_per_token(multiplying, settings.layers, settings.width, settings.sequence_length),
         total_steps=settings.steps,
     )
     first, weights, state = load(environment.checkpoint_dir, weights, state, settings, same, writer, rank)
@@ -114,7 +116,7 @@ def main() -> int:
         weights, state, loss = update(weights, state, batch)
 
         done = step + 1
-        if step == first or done % settings.log_every == 0:
+        if step == first or done % settings.log_every == 0 or done == settings.steps:
             mean = float(loss)  # waits for the device
             writer.step(step, mean, (time.monotonic() - since) / (done - logged), memory_gib())
             logged, since = done, time.monotonic()
@@ -145,7 +147,6 @@ def first_weights(key: Array, settings: Settings) -> Weights:
     width, layers = settings.width, settings.layers
     shapes = {
         "embedding": (256, width),
-        "positions": (settings.sequence_length, width),
         "qkv": (layers, width, 3 * width),
         "mixed": (layers, width, width),
         "up": (layers, width, 4 * width),
@@ -153,8 +154,10 @@ def first_weights(key: Array, settings: Settings) -> Weights:
         "head": (width, 256),
     }
     keys = jax.random.split(key, len(shapes))
+    into_residual = (2 * layers) ** -0.5  # as GPT-2
+    scale = {"head": HEAD_STD, "mixed": into_residual * width**-0.5, "down": into_residual * (4 * width) ** -0.5}
     weights: Weights = {
-        name: jax.random.normal(one, shape) * (INIT_STD if len(shape) == 2 else shape[1] ** -0.5 / 2)
+        name: jax.random.normal(one, shape) * scale.get(name, width**-0.5)
         for one, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
     return weights | {"norms": jnp.ones((layers, 2, width)), "norm": jnp.ones(width)}
@@ -168,7 +171,7 @@ def next_byte_loss(weights: Weights, rows_BT: Array, heads: int) -> Array:
 
 def model(weights: Weights, bytes_BT: Array, heads: int) -> Array:
     """Bytes to the scores of the next byte."""
-    x_BTD = weights["embedding"][bytes_BT] + weights["positions"]
+    x_BTD = weights["embedding"][bytes_BT]
 
     def layer(x_BTD: Array, w: Weights) -> tuple[Array, None]:
         x_BTD = x_BTD + attention(normed(x_BTD, w["norms"][0]) @ w["qkv"], heads) @ w["mixed"]
@@ -183,7 +186,17 @@ def attention(qkv_BTX: Array, heads: int) -> Array:
     """Causal attention over heads of equal width."""
     rows, length, wide = qkv_BTX.shape
     query, key, value = jnp.split(qkv_BTX.reshape(rows, length, heads, wide // heads), 3, axis=-1)
-    return jax.nn.dot_product_attention(query, key, value, is_causal=True).reshape(rows, length, wide // 3)
+    mixed = jax.nn.dot_product_attention(rotated(query), rotated(key), value, is_causal=True)
+    return mixed.reshape(rows, length, wide // 3)
+
+
+def rotated(x_BTHC: Array) -> Array:
+    """Rotary position embedding (RoFormer, Su et al., 2021): element i pairs with i + C/2."""
+    half = x_BTHC.shape[-1] // 2
+    angle = jnp.arange(x_BTHC.shape[1])[:, None, None] * 10_000.0 ** (-jnp.arange(half) / half)
+    one, other = x_BTHC[..., :half], x_BTHC[..., half:]
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    return jnp.concatenate([one * cosine - other * sine, other * cosine + one * sine], axis=-1)
 
 
 def normed(x: Array, scale: Array) -> Array:
@@ -205,21 +218,11 @@ def evaluate(
 def save(root: Path, step: int, tree: Any, settings: Settings, writer: MetricWriter, rank: int) -> None:
     """One file, written by process 0: every process holds the same."""
     if rank == 0:
-        started = time.monotonic()
-        try:
-            part = checkpoints.begin(root, step)
-            leaves = {str(number): np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(tree))}
-            np.savez(part / STATE, **leaves)
-            path, size = checkpoints.publish(part, {"step": step, "shape": shape(settings)}, settings.checkpoints_kept)
-        except OSError as error:
-            checkpoints.abandon(root)
-            free = checkpoints.free_bytes(root) / 2**20
-            raise UserError(
-                f"the checkpoint could not be saved in {root} ({error.strerror}; {free:.0f} MiB free)",
-                "free space there",
-            ) from None
-        seconds = time.monotonic() - started
-        writer.checkpoint(step, str(path), seconds, size, blocked_s=seconds)
+        leaves = {str(number): np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(tree))}
+        about = {"step": step, "identity": identity(settings)}
+        checkpoints.save(
+            root, step, about, settings.checkpoints_kept, lambda part: np.savez(part / STATE, **leaves), writer
+        )
     multihost_utils.sync_global_devices(f"saved {step}")
 
 
@@ -232,11 +235,7 @@ def load(
     if found is None:
         return 0, weights, state
     path, about = found
-    if about["shape"] != shape(settings):
-        raise UserError(
-            f"checkpoint {path} is of another model: {about['shape']} there, {shape(settings)} here",
-            "the model that it was made with, or another run",
-        )
+    checkpoints.refuse_another(path, about, identity(settings))
     with np.load(path / STATE) as file:
         leaves = [file[str(number)] for number in range(len(file.files))]
     tree = jax.tree.unflatten(jax.tree.structure((weights, state)), leaves)
@@ -245,9 +244,10 @@ def load(
     return int(about["step"]), weights, state
 
 
-def shape(settings: Settings) -> dict[str, Any]:
-    """The model's sizes."""
-    return {name: getattr(settings, name) for name in ("width", "layers", "heads", "sequence_length")}
+def identity(settings: Settings) -> dict[str, Any]:
+    """What must be equal to go on from a checkpoint: the model, and what its data position counts."""
+    names = ("width", "layers", "heads", "sequence_length", "global_batch", "seed")
+    return {name: getattr(settings, name) for name in names}
 
 
 def any_process(flag: bool, ranks: int) -> bool:

@@ -2,6 +2,9 @@
 
 A checkpoint is written into ``.step-N.tmp``, gets a manifest of its files last, and becomes ``step-N`` by one rename.
 A crash while saving leaves the last good one as it was. Nothing here knows what the files hold.
+
+Its manifest's ``about`` is what a reader must know: ``step``, the number of updates, which is the data position too
+(adt_train.data); ``identity``, what must be equal to go on from it.
 """
 
 from __future__ import annotations
@@ -10,10 +13,14 @@ import json
 import os
 import re
 import shutil
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from adt_train.errors import UserError
+from adt_train.metrics import MetricWriter
 
 MANIFEST = "manifest.json"
 
@@ -40,6 +47,8 @@ def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
 
     :param about: what a reader must know before it loads; JSON.
     """
+    for path in part.iterdir():
+        _sync(path)
     files = {path.name: _fingerprint(path) for path in sorted(part.iterdir())}
     with open(part / MANIFEST, "w", encoding="utf-8") as file:
         json.dump({"about": about, "files": files}, file)
@@ -54,6 +63,21 @@ def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
     for old in complete(path.parent)[keep:]:
         shutil.rmtree(old)
     return path, sum(size for size, _ in files.values())
+
+
+def save(
+    root: Path, step: int, about: dict[str, Any], keep: int, fill: Callable[[Path], object], writer: MetricWriter
+) -> None:
+    """A checkpoint in one go; ``fill`` writes its files into the folder that it is given."""
+    started = time.monotonic()
+    try:
+        part = begin(root, step)
+        fill(part)
+        path, size = publish(part, about, keep)
+    except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
+        raise save_error(root, step, error) from None
+    seconds = time.monotonic() - started
+    writer.checkpoint(step, str(path), seconds, size, blocked_s=seconds)
 
 
 def abandon(root: Path) -> None:
@@ -84,12 +108,41 @@ def newest(root: Path, warn: Callable[[str], None]) -> tuple[Path, dict[str, Any
     return None
 
 
-def free_bytes(root: Path) -> int:
-    """Bytes that a user may still write there."""
+def refuse_another(path: Path, about: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Stop where a checkpoint's ``identity`` is another: its model, or what its data position counts."""
+    saved = about["identity"]
+    differing = [key for key, here in identity.items() if saved.get(key) != here]
+    if differing:
+        told = ", ".join(f"{key} {saved.get(key)} there, {identity[key]} here" for key in differing[:3])
+        raise UserError(
+            f"checkpoint {path} does not fit: {told}", "the settings that it was made with, or a new run"
+        )
+
+
+def save_error(root: Path, step: int, error: BaseException) -> UserError:
+    """Remove what a failed save left; returns what to raise of it."""
+    abandon(root)
     place = root
     while not place.exists():
         place = place.parent
-    return shutil.disk_usage(place).free
+    free = shutil.disk_usage(place).free / 2**20
+    return UserError(
+        f"the checkpoint of step {step} could not be saved in {root}: {_reason(error)}; {free:.0f} MiB are free there",
+        "make room or name another folder, and run again: the last complete checkpoint is kept",
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's own words, out of what wraps them."""
+    failures = getattr(error, "failures", None)  # of PyTorch's CheckpointException: by rank, (exception, traceback)
+    if failures:
+        return _reason(next(iter(failures.values()))[0])
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, OSError):
+        return _reason(cause)
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _fingerprint(path: Path) -> tuple[int, int]:
@@ -108,9 +161,9 @@ def _fingerprint(path: Path) -> tuple[int, int]:
         return -1, 0
 
 
-def _sync(folder: Path) -> None:
-    """Make names in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

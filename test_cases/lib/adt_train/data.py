@@ -15,15 +15,15 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from adt_train.errors import UserError
 
-Tokens = npt.NDArray[np.int64]
-Encoded = npt.NDArray[Any]
+Tokens: TypeAlias = npt.NDArray[np.int64]
+Encoded: TypeAlias = npt.NDArray[Any]
 """Tokens in the narrowest type that holds them."""
 
 TEXT_SHA256 = "2a95af4ac93f5b719944030ce3769070ddf827d847cba42192afa8da989e5dc4"

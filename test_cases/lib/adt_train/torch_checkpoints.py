@@ -15,7 +15,6 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from adt_train import checkpoints
-from adt_train.errors import UserError
 from adt_train.metrics import MetricWriter
 
 
@@ -42,17 +41,17 @@ class TorchCheckpoints:
         root: Path,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        shape: dict[str, Any],
+        identity: dict[str, Any],
         writer: MetricWriter,
         keep: int,
         in_background: bool,
     ) -> None:
         """
-        :param shape: what must be equal for a checkpoint to fit: the model's name and sizes, the rows of a step.
+        :param identity: what must be equal for a checkpoint to fit: the model's sizes, the rows of a step.
         :param keep: complete checkpoints that are kept.
         :param in_background: training goes on while files are written.
         """
-        self.root, self.model, self.optimizer, self.shape, self.writer = root, model, optimizer, shape, writer
+        self.root, self.model, self.optimizer, self.identity, self.writer = root, model, optimizer, identity, writer
         self.keep, self.in_background = keep, in_background
         self.rank = dist.get_rank()
         # The thread that writes in the background talks to its peers: never over a group that training uses meanwhile.
@@ -86,7 +85,7 @@ class TorchCheckpoints:
             self.finish()
 
     def poll(self) -> bool:
-        """Publish a save in the background once it is complete; whether it failed, which ``finish`` tells in words.
+        """Publish a save in the background once it is complete; whether it failed, which the next ``save`` tells.
 
         Rank 0 alone publishes: its part of a save ends after all the others'.
         """
@@ -125,12 +124,7 @@ class TorchCheckpoints:
         if found[0] is None:
             return 0
         path, about = found[0]
-        differing = [key for key, value in self.shape.items() if about["shape"].get(key) != value]
-        if differing:
-            told = ", ".join(f"{key} {about['shape'].get(key)} there, {self.shape[key]} here" for key in differing[:3])
-            raise UserError(
-                f"checkpoint {path} does not fit: {told}", "the settings that it was made with, or a new run"
-            )
+        checkpoints.refuse_another(path, about, self.identity)
         model, optimizer = get_state_dict(self.model, self.optimizer)
         state = {"model": model, "optimizer": optimizer}
         dcp.load(state, checkpoint_id=path, process_group=self._group)
@@ -140,7 +134,7 @@ class TorchCheckpoints:
         return self._saved_step
 
     def _publish(self, save: _Save) -> None:
-        about = {"step": save.step, "shape": self.shape, "ranks": dist.get_world_size()}
+        about = {"step": save.step, "identity": self.identity, "ranks": dist.get_world_size()}
         try:
             path, size = checkpoints.publish(save.part, about, self.keep)
         except OSError as error:
@@ -149,23 +143,4 @@ class TorchCheckpoints:
         self.writer.checkpoint(save.step, str(path), time.monotonic() - save.started, size, save.blocked_s)
 
     def _fail(self, step: int, error: Exception) -> NoReturn:
-        if self.rank == 0:
-            checkpoints.abandon(self.root)
-        free = checkpoints.free_bytes(self.root)
-        raise UserError(
-            f"the checkpoint of step {step} could not be saved in {self.root}: {_reason(error)}, {free} bytes free there",
-            "make room there or name another folder, and run again: the last complete checkpoint is kept",
-        ) from None
-
-
-def _reason(error: BaseException) -> str:
-    """The operating system's own words, out of what wraps them."""
-    failures = getattr(error, "failures", None)  # of a CheckpointException: by rank, (exception, traceback)
-    if failures:
-        return _reason(next(iter(failures.values()))[0])
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, OSError):
-        return _reason(cause)
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        raise checkpoints.save_error(self.root, step, error) from None

@@ -10,22 +10,23 @@ adt_train must be importable: PYTHONPATH=test_cases/lib. Run it again to resume,
 from __future__ import annotations
 
 import math
-import os
-import resource
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from models import RECOMPUTE, SHAPES, Transformer, flops_per_token
+from models import SHAPES, Transformer, training_flops
 from setup_model import build_model, make_mesh
 from torch import Tensor
 
 from adt_train import EXIT_SAVED, Environment, MetricWriter, StopRequest, UserError, parse_arguments, run_main
 from adt_train.data import Source, open_source
+from adt_train.schedules import warmup_cosine
 from adt_train.torch_checkpoints import TorchCheckpoints
+from adt_train.torch_ranks import Ranks
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Settings:
     sequence_length: int = 256
     data: str = "text:"
     tokenizer: str = "bytes"
-    steps: int = 200
+    steps: int = 300
     global_batch: int = 8
     micro_batch: int = 4
     learning_rate: float = 4e-3
@@ -47,10 +48,11 @@ class Settings:
     clip_norm: float = 1.0
     balance_loss: float = 0.02
     seed: int = 1
-    sharding: str = "full"
+    sharding: Literal["full", "hybrid"] = "full"
     shard_size: int = 0
-    reshard: bool = True
-    recompute: str = "off"
+    reshard: Literal["auto", "always", "never"] = "auto"
+    prefetch: int = 0
+    recompute: Literal["off", "selective", "full"] = "off"
     compile: bool = False
     offload: bool = False
     bf16: bool = True
@@ -67,17 +69,9 @@ def main() -> int:
     settings = parse_arguments(Settings)
     environment = Environment.read()
     stop = StopRequest()
-    rank, ranks, device = start_ranks()
+    ranks = Ranks.start()
+    refuse_misfits(settings, ranks)
     shape = SHAPES[settings.model]
-    accumulation = rows_per_rank(settings, ranks) // settings.micro_batch
-    writer = MetricWriter(
-        environment,
-        rank,
-        accelerators=ranks,
-        tokens_per_step=settings.global_batch * settings.sequence_length,
-        flops_per_token=flops_per_token(shape, settings.sequence_length),
-        total_steps=settings.steps,
-    )
     source = open_source(
         settings.data, settings.sequence_length, settings.global_batch, settings.seed, settings.tokenizer
     )
@@ -86,109 +80,105 @@ def main() -> int:
             f"data={settings.data} has {source.vocabulary} tokens; model {settings.model} knows {shape.vocabulary}",
             "a tokenizer with a smaller vocabulary, or another model",
         )
+    writer = MetricWriter(
+        environment,
+        ranks.rank,
+        accelerators=ranks.count,
+        tokens_per_step=settings.global_batch * settings.sequence_length,
+        flops_per_token=training_flops(shape, settings.sequence_length),
+        total_steps=settings.steps,
+    )
     if settings.data.startswith("synthetic:"):
         writer.event("synthetic_data", "random tokens: speed is real, the loss means nothing")
 
-    mesh = make_mesh(device.type, settings.sharding, settings.shard_size, environment.procs_per_node)
+    on_gpu = ranks.device.type == "cuda"
     model = build_model(
         shape,
         settings.sequence_length,
-        mesh,
+        make_mesh(ranks.device.type, settings.sharding, settings.shard_size, environment.procs_per_node),
         settings.seed,
         recompute=settings.recompute,
         compile_blocks=settings.compile,
         reshard=settings.reshard,
-        offload=settings.offload and device.type == "cuda",
-        bf16=settings.bf16 and device.type == "cuda",
+        prefetch=settings.prefetch,
+        offload=settings.offload and on_gpu,
+        bf16=settings.bf16 and on_gpu,
     )
     optimizer = torch.optim.AdamW(
         parameter_groups(model, settings.weight_decay),
         lr=settings.learning_rate,
         betas=(0.9, settings.beta2),
-        fused=device.type == "cuda" and not settings.offload,
+        fused=on_gpu and not settings.offload,
     )
     checkpoints = TorchCheckpoints(
         environment.checkpoint_dir,
         model,
         optimizer,
-        asdict(shape),
+        identity(settings),
         writer,
         settings.checkpoints_kept,
         settings.checkpoint_in_background,
     )
     first = checkpoints.load()
-    tell_environment(writer, device, ranks, first)
+    ranks.tell_environment(writer, first)
 
-    batches = device_batches(source, settings, rank, ranks, device, first)
+    batches = rows_of_steps(source, settings, ranks, first)
     logged, since = first, time.monotonic()
     for step in range(first, settings.steps):
-        set_learning_rate(optimizer, learning_rate(step, settings))
-        loss = accumulate_gradients(model, next(batches), accumulation, settings)
+        rate = warmup_cosine(
+            step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.final_learning_rate
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = accumulate_gradients(model, next(batches), settings)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
 
-        if step == first or (step + 1) % settings.log_every == 0:
-            loss_value = mean_over_ranks(loss)  # waits for the device
-            seconds = (time.monotonic() - since) / (step + 1 - logged)
-            writer.step(
-                step,
-                loss_value,
-                seconds,
-                memory_gib(device),
-                learning_rate=learning_rate(step, settings),
-                gradient_norm=full_value(norm),
-            )
-            logged, since = step + 1, time.monotonic()
         done = step + 1
+        if step == first or done % settings.log_every == 0 or done == settings.steps:
+            mean = ranks.mean(loss)
+            seconds = (time.monotonic() - since) / (done - logged)
+            writer.step(
+                step, mean, seconds, ranks.memory_gib(), learning_rate=rate, gradient_norm=full_value(norm)
+            )
+            logged, since = done, time.monotonic()
         if done == settings.steps or (settings.eval_every and done % settings.eval_every == 0):
-            writer.eval(done, evaluate(model, source, settings, rank, ranks, device))
+            writer.eval(done, evaluate(model, source, settings, ranks))
         if done % settings.checkpoint_every == 0 or done == settings.steps:
             checkpoints.save(done)
-        checkpoints.poll()
-        if any_rank(stop.requested, checkpoints.group) and done < settings.steps:
+        if ranks.any(stop.requested or checkpoints.poll()) and done < settings.steps:
             checkpoints.save(done, wait=True)
-            checkpoints.finish()
             writer.event("saved_on_request", f"after {done} of {settings.steps} steps", step=done)
-            if rank == 0:
+            if ranks.rank == 0:
                 environment.mark_saved()
+            ranks.wait()
             return EXIT_SAVED
     checkpoints.finish()
     if first >= settings.steps:
-        writer.eval(settings.steps, evaluate(model, source, settings, rank, ranks, device))
+        writer.eval(first, evaluate(model, source, settings, ranks))
     writer.event("finished", f"{settings.steps} steps")
-    dist.barrier(group=checkpoints.group)
+    ranks.wait()
     return 0
 
 
-def start_ranks() -> tuple[int, int, torch.device]:
-    """Join the other processes; returns rank, ranks and this rank's device."""
-    for name, alone in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
-        os.environ.setdefault(name, alone)
-    if torch.cuda.is_available():
-        # several ranks may share a GPU
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-        dist.init_process_group("cpu:gloo,cuda:nccl")
-    else:
-        device = torch.device("cpu")
-        dist.init_process_group("gloo")
-    return dist.get_rank(), dist.get_world_size(), device
-
-
-def rows_per_rank(settings: Settings, ranks: int) -> int:
-    """Rows of a global batch that one rank reads; refuses settings that do not fit together."""
-    for name, value, known in (("model", settings.model, SHAPES), ("recompute", settings.recompute, RECOMPUTE)):
-        if value not in known:
-            raise UserError(f"{name}={value!r} is not known", f"one of {', '.join(known)}")
-    together = settings.micro_batch * ranks
+def refuse_misfits(settings: Settings, ranks: Ranks) -> None:
+    """Stop where settings do not fit together."""
+    if settings.model not in SHAPES:
+        raise UserError(f"model={settings.model!r} is not known", f"one of {', '.join(SHAPES)}")
+    together = settings.micro_batch * ranks.count
     if settings.global_batch % together:
         raise UserError(
             f"global_batch={settings.global_batch} is not a multiple of micro_batch × ranks, "
-            f"{settings.micro_batch} × {ranks}",
+            f"{settings.micro_batch} × {ranks.count}",
             f"global_batch={math.ceil(settings.global_batch / together) * together}, or another micro_batch",
         )
-    return settings.global_batch // ranks
+
+
+def identity(settings: Settings) -> dict[str, object]:
+    """What must be equal to go on from a checkpoint: the model, and what its data position counts."""
+    position = {name: getattr(settings, name) for name in ("sequence_length", "global_batch", "seed")}
+    return {"model": settings.model, **asdict(SHAPES[settings.model]), **position}
 
 
 def parameter_groups(model: Transformer, weight_decay: float) -> list[dict[str, object]]:
@@ -198,42 +188,22 @@ def parameter_groups(model: Transformer, weight_decay: float) -> list[dict[str, 
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": norms, "weight_decay": 0.0}]
 
 
-def learning_rate(step: int, settings: Settings) -> float:
-    """Linear warm-up, then a half cosine down to ``final_learning_rate`` of the peak."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    floor = settings.final_learning_rate
-    return settings.learning_rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """One rate for all parameters."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def device_batches(
-    source: Source, settings: Settings, rank: int, ranks: int, device: torch.device, first: int
-) -> Iterator[Tensor]:
-    """This rank's rows of every step from ``first`` on, (rows, T + 1); no two ranks read the same lane."""
-    rows = settings.global_batch // ranks
-    lanes = range(rank * rows, (rank + 1) * rows)
+def rows_of_steps(source: Source, settings: Settings, ranks: Ranks, first: int) -> Iterator[Tensor]:
+    """This rank's rows of every step from ``first`` on, (rows, T + 1)."""
+    lanes = ranks.lanes(settings.global_batch)
     for step in range(first, settings.steps):
-        batch = torch.from_numpy(source.rows(step, lanes))
-        if device.type == "cuda":
-            batch = batch.pin_memory()
-        yield batch.to(device, non_blocking=True)
+        yield ranks.to_device(torch.from_numpy(source.rows(step, lanes)))
 
 
-def accumulate_gradients(model: Transformer, batch: Tensor, accumulation: int, settings: Settings) -> Tensor:
+def accumulate_gradients(model: Transformer, rows: Tensor, settings: Settings) -> Tensor:
     """Forward and backward of every micro-batch; returns this rank's mean loss. Ranks meet in the last one only."""
-    total = torch.zeros((), device=batch.device)
-    for number, rows in enumerate(batch.split(settings.micro_batch)):
-        model.set_requires_gradient_sync(number == accumulation - 1)
-        loss, balance = losses(model, rows)
-        ((loss + settings.balance_loss * balance) / accumulation).backward()
-        total += loss.detach() / accumulation
+    micro_batches = rows.split(settings.micro_batch)
+    total = torch.zeros((), device=rows.device)
+    for number, micro_batch in enumerate(micro_batches, start=1):
+        model.set_requires_gradient_sync(number == len(micro_batches))
+        loss, balance = losses(model, micro_batch)
+        ((loss + settings.balance_loss * balance) / len(micro_batches)).backward()
+        total += loss.detach() / len(micro_batches)
     return total
 
 
@@ -244,61 +214,24 @@ def losses(model: Transformer, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def evaluate(
-    model: Transformer, source: Source, settings: Settings, rank: int, ranks: int, device: torch.device
-) -> float:
+def evaluate(model: Transformer, source: Source, settings: Settings, ranks: Ranks) -> float:
     """Loss on held-out rows, each read by one rank."""
     rows = torch.from_numpy(source.held_out(settings.eval_rows))
-    # every rank runs the model equally often: a rank without a row of its own repeats the last one with weight 0
-    turns = math.ceil(len(rows) / (ranks * settings.micro_batch))
-    total = torch.zeros(2, device=device)
+    # every rank runs the model equally often: one without a row of its own repeats the last row with weight 0
+    turns = math.ceil(len(rows) / (ranks.count * settings.micro_batch))
+    total = torch.zeros(2, device=ranks.device)
     for turn in range(turns):
-        begin = (turn * ranks + rank) * settings.micro_batch
+        begin = (turn * ranks.count + ranks.rank) * settings.micro_batch
         mine = rows[begin : begin + settings.micro_batch]
-        weight = len(mine)
-        loss, _ = losses(model, (mine if weight else rows[-1:]).to(device))
-        total += torch.stack((loss * weight, torch.tensor(float(weight), device=device)))
+        loss, _ = losses(model, (mine if len(mine) else rows[-1:]).to(ranks.device))
+        total += torch.stack((loss * len(mine), torch.full_like(loss, len(mine))))
     dist.all_reduce(total)
     return float(total[0] / total[1])
-
-
-def mean_over_ranks(value: Tensor) -> float:
-    """Mean of a scalar over all ranks."""
-    total = value.clone()
-    dist.all_reduce(total)
-    return float(total) / dist.get_world_size()
-
-
-def any_rank(flag: bool, group: dist.ProcessGroup) -> bool:
-    """Whether any rank says so. Over the CPUs' own group: the device's queue of work is not waited for."""
-    said = torch.tensor(int(flag))
-    dist.all_reduce(said, dist.ReduceOp.MAX, group=group)
-    return bool(said)
 
 
 def full_value(value: Tensor) -> float:
     """A scalar that may be spread over ranks."""
     return float(value.full_tensor() if hasattr(value, "full_tensor") else value)
-
-
-def memory_gib(device: torch.device) -> float:
-    """Most memory that this rank has held: of the GPU, as reserved by PyTorch, or of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def tell_environment(writer: MetricWriter, device: torch.device, ranks: int, first: int) -> None:
-    """What this run runs on, for its record."""
-    cuda = device.type == "cuda"
-    writer.event(
-        "environment",
-        f"{ranks} ranks on {torch.cuda.get_device_name(device) if cuda else 'CPU'}, from step {first}",
-        torch=torch.__version__,
-        cuda=torch.version.cuda if cuda else None,
-        nccl=".".join(map(str, torch.cuda.nccl.version())) if cuda else None,
-        device=torch.cuda.get_device_name(device) if cuda else "cpu",
-    )
 
 
 if __name__ == "__main__":
