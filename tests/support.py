@@ -67,7 +67,13 @@ def environment(lock: Path) -> Path:
         if not (path / "complete").exists():
             shutil.rmtree(path, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", path], check=True)
-            pip = [path / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+            pip: list[str | Path] = [
+                path / "bin/pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-input",
+            ]
             subprocess.run([*pip, "--require-hashes", "-r", lock], check=True)
             (path / "complete").touch()
     return path / "bin"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import Any
 
 from ansible.utils.vars import load_extra_vars
@@ -29,6 +30,7 @@ class ActionModule(controller.OneLineAction):
         request["base"] = base
         request["controller_pid"] = os.getppid()
         request["run_id"] = request["run_id"] or runs.new_run_id()
+        request["command"] = _this_command()
         if request["act"] in ("attach", "cancel"):
             request["run_dir"] = runs.find_run(request["runs_dir"], request[request["act"]])
             request["launcher"] = controller.read_yaml(os.path.join(request["run_dir"], "plan.yml"))["launcher"]
@@ -37,3 +39,9 @@ class ActionModule(controller.OneLineAction):
             controller.load_case(request["case"], base)
             controller.load_launcher(request["launcher"])
         return {"changed": False, "request": request}
+
+
+def _this_command() -> str:
+    """How to call ansible-playbook again: by its name where the PATH leads to the one that runs."""
+    own = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
+    return "ansible-playbook" if shutil.which("ansible-playbook") == own or not os.path.exists(own) else own

@@ -38,17 +38,22 @@ def _counts(metric: Metric) -> bool:
 
 
 def summarize(metrics: list[Metric]) -> dict[str, Any]:
-    """first_loss, last_loss, eval_loss, steps, tokens_per_s and mfu of a run; None for what no line tells.
+    """What the lines of a run add up to; None for what no line tells.
 
+    ``first_loss`` is that of step 0, ``began_at`` the step at which a run went on from a checkpoint that it brought.
     Throughput and MFU are medians over the steps after the first tenth, which holds compilation and cold caches.
     """
     steps = _last_attempt_wins([m for m in metrics if m["kind"] == "step"])
     evals = [m for m in metrics if m["kind"] == "eval"]
+    began = next((m for m in metrics if m["kind"] == "step" or m.get("name") == "resumed"), {})
+    vocabularies = [m["vocabulary"] for m in metrics if isinstance(m.get("vocabulary"), int) and m["vocabulary"] > 0]
     reached = [m["step"] for m in metrics if m["kind"] in ("step", "eval") and "step" in m]
     steady = [m for m in steps if m.get("step_time_s")]
     steady = steady[len(steady) // 10 :]
     return {
-        "first_loss": steps[0].get("loss") if steps else None,
+        "began_at": began.get("step"),
+        "vocabulary": vocabularies[-1] if vocabularies else None,
+        "first_loss": steps[0].get("loss") if steps and steps[0]["step"] == 0 else None,
         "last_loss": steps[-1].get("loss") if steps else None,
         "eval_loss": evals[-1].get("loss") if evals else None,
         "last_step": max(reached) if reached else None,

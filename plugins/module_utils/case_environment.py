@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
@@ -53,7 +54,7 @@ def offered_cpu_build(report: dict[str, Any]) -> dict[str, str] | None:
             source = item["download_info"]
             return {
                 "version": version,
-                "file": source["url"].rpartition("/")[2],
+                "file": unquote(urlsplit(source["url"]).path.rpartition("/")[2]),
                 "sha256": source.get("archive_info", {}).get("hashes", {}).get("sha256", ""),
             }
     return None

@@ -28,6 +28,13 @@ HOME = Path("/home") / USER
 CACHE = support.CACHE / "fresh"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
+_NETWORK = (Path("/etc/resolv.conf"), Path("/etc/hosts"), BUNDLE)
+_PIP_CONFIGURATION = {
+    Path("/etc/pip.conf"): Path("/etc/pip.conf"),
+    Path.home() / ".pip/pip.conf": HOME / ".pip/pip.conf",
+    Path.home() / ".config/pip/pip.conf": HOME / ".config/pip/pip.conf",
+}
+"""What pip reads here for this user, it reads there for the ordinary one."""
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _PASSED_ON = (
     "CURL_CA_BUNDLE",
@@ -90,10 +97,12 @@ def bare_debian(folder: Path, apt_lines: Sequence[str]) -> Chroot:
         CACHE / "environments": HOME / ".cache" / support.CACHE.name / "environments",
     }
     settings = {name: os.environ[name] for name in sorted(os.environ) if _is_passed_on(name)}
-    folders = {path: path for path in _named_paths(settings.values()) if path.is_dir() and path != BUNDLE.parent}
+    configuration = {path: target for path, target in _PIP_CONFIGURATION.items() if path.exists()}
+    named = _named_paths([*settings.values(), *(path.read_text() for path in configuration)])
+    folders = {path: path for path in named if path.is_dir() and path != BUNDLE.parent}
+    files = {path: path for path in (*_NETWORK, *named) if path.is_file()}
     debian = Chroot(root, {**kept, **folders}, settings)
-    _bring(debian, (Path("/etc/resolv.conf"), Path("/etc/hosts"), BUNDLE))
-    _bring_pip_configuration(debian)
+    _bring(debian, {**files, **configuration})
     for source, target in kept.items():
         source.mkdir(parents=True, exist_ok=True)
         os.chown(source, UID, UID)
@@ -110,7 +119,8 @@ def missing() -> str | None:
         return "debootstrap is missing; fix: apt-get install debootstrap"
     words = ["unshare", "--mount", "--pid", "--fork", "--", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     if subprocess.run(words, capture_output=True, check=False).returncode:
-        return "this machine lets nobody mount; fix: run where root has the capability SYS_ADMIN"
+        # a local run reads /proc, which only a mount brings into a chroot
+        return "root may not mount here; fix: run where root has the capability SYS_ADMIN"
     return None
 
 
@@ -145,7 +155,7 @@ def _make_image(root: Path, sources: Sequence[str], apt_lines: Sequence[str]) ->
     settings = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout.splitlines()
     own = debian.inside("/etc/apt/apt.conf.d/00machine")
     own.write_text("".join(f"{line}\n" for line in settings if line.startswith("Acquire::")))
-    _bring(debian, (Path("/etc/resolv.conf"), Path("/etc/hosts"), BUNDLE))
+    _bring(debian, {path: path for path in _NETWORK if path.exists()})
     for command in ("apt-get update", *apt_lines, "apt-get clean"):
         ran = debian.run(command)
         assert ran.returncode == 0, f"{command}\n{ran.stdout}"
@@ -178,27 +188,11 @@ def _named_paths(values: Iterable[str]) -> list[Path]:
     return sorted({Path(word) for word in words if word.startswith("/") and Path(word).exists()})
 
 
-def _bring_pip_configuration(debian: Chroot) -> None:
-    """What pip reads here for this user, it reads there for the ordinary one."""
-    files = {
-        Path("/etc/pip.conf"): Path("/etc/pip.conf"),
-        Path.home() / ".pip/pip.conf": HOME / ".pip/pip.conf",
-        Path.home() / ".config/pip/pip.conf": HOME / ".config/pip/pip.conf",
-    }
-    present = {source: target for source, target in files.items() if source.exists()}
-    for source, target in present.items():
+def _bring(debian: Chroot, files: Mapping[Path, Path]) -> None:
+    """Files of this machine, as they are now, to where the chroot looks for them."""
+    for path, target in files.items():
         debian.inside(target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, debian.inside(target))
-    named = _named_paths([*debian.environment.values(), *(source.read_text() for source in present)])
-    _bring(debian, [path for path in named if path.is_file()])
-
-
-def _bring(debian: Chroot, files: Iterable[Path]) -> None:
-    """Files of this machine, as they are now, to the same paths."""
-    for path in files:
-        if path.exists():
-            debian.inside(path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, debian.inside(path))
+        shutil.copyfile(path, debian.inside(target))
 
 
 def _do(*words: object) -> None:

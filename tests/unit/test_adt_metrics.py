@@ -79,7 +79,9 @@ def test_the_elapsed_time_is_the_longest_that_a_step_tells() -> None:
 
 def test_a_summary_bears_every_line_that_was_read() -> None:
     lines = [
-        f"ADT_METRIC {json.dumps({'kind': 'step', key: value})}" for key in step(0) for value in (None, "x", [], {})
+        f"ADT_METRIC {json.dumps({'kind': 'step', key: value})}"
+        for key in step(0)
+        for value in [None, "x", [1], {"a": 1}]
     ]
     assert summarize(parse_metrics(lines))["last_loss"] is None
 

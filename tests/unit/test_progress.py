@@ -63,7 +63,7 @@ def test_no_time_is_told_without_a_pace(pace: Any) -> None:
 
 
 def test_the_verdicts_stand_in_one_aligned_table() -> None:
-    checks = [
+    checks: list[dict[str, Any]] = [
         {"id": "exit_status", "verdict": "pass", "value": 0, "unit": "", "limit": 0, "reason": "the job ended well"},
         {
             "id": "held_out_loss",

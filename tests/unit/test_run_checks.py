@@ -30,7 +30,7 @@ def metrics(first: Any = 5.5, last: Any = 1.9, held_out: Any = 1.95, steps: int 
     told: list[Any] = [
         {"kind": "step", "attempt": 1, "step": number, "steps": 10, "loss": loss, "step_time_s": 1.0,
          "tokens_per_s_per_accelerator": rate}
-        for number, loss in enumerate(losses, 1)
+        for number, loss in enumerate(losses)
     ]  # fmt: skip
     return [*told, {"kind": "eval", "attempt": 1, "step": steps, "loss": held_out}]
 
@@ -87,7 +87,7 @@ def test_a_case_that_prints_no_number_of_steps_is_not_judged_by_it() -> None:
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), "NaN", None])
 def test_a_loss_that_is_no_number_fails(loss: Any) -> None:
     check = judge("finite_loss", metrics(last=loss))
-    assert (check["verdict"], check["reason"]) == ("fail", "the loss of step 10 is not a number")
+    assert (check["verdict"], check["reason"]) == ("fail", "the loss of step 9 is not a number")
 
 
 def test_a_value_that_json_does_not_know_is_told_as_text() -> None:
@@ -127,6 +127,26 @@ def test_a_limit_is_skipped_where_the_user_changed_the_preset() -> None:
 
 def test_the_first_loss_is_judged_whatever_the_user_changed() -> None:
     assert judge("first_loss", metrics(first=9.0), checks=[FIRST], changed_parameters=["lr"])["verdict"] == "fail"
+
+
+ENVIRONMENT = {"kind": "event", "name": "environment", "attempt": 1, "vocabulary": 128256}
+
+
+@pytest.mark.parametrize(("loss", "passed"), [(11.887, "pass"), (5.5, "fail")])
+def test_an_untrained_model_guesses_evenly_among_the_tokens_that_it_knows(loss: float, passed: str) -> None:
+    check = judge("first_loss", [ENVIRONMENT, *metrics(first=loss)], checks=[FIRST | {"expect": "ln_vocabulary"}])
+    assert (check["verdict"], check["limit"]) == (passed, "ln 128256 = 11.762 ± 0.2")
+
+
+def test_a_first_loss_cannot_be_judged_by_a_vocabulary_that_was_never_printed() -> None:
+    check = judge("first_loss", checks=[FIRST | {"expect": "ln_vocabulary"}])
+    assert (check["verdict"], check["reason"]) == ("fail", "the case prints no vocabulary")
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_has_no_first_loss() -> None:
+    resumed = {"kind": "event", "name": "resumed", "attempt": 1, "step": 100}
+    check = judge("first_loss", [resumed, *metrics()[3:]], checks=[FIRST])
+    assert (check["verdict"], check["reason"]) == ("skip", "the run went on from a checkpoint of step 100")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.awsome.distributed_training.plugins.module_utils import values
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
-DECLARED = {
+DECLARED: dict[str, dict[str, Any]] = {
     "steps": {"type": "int", "default": 10, "minimum": 1, "maximum": 100, "help": "Steps."},
     "lr": {"type": "float", "default": 0.1, "help": "Rate."},
     "model": {"type": "str", "default": "tiny", "choices": ["tiny", "large"], "help": "Shape."},

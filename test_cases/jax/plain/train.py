@@ -1,7 +1,7 @@
 """Train a small GPT in plain JAX, data-parallel over processes.
 
-Each process is one rank of jax.distributed (ADT_RANK of ADT_WORLD_SIZE, meeting at ADT_HEAD_ADDR:ADT_HEAD_PORT) and reads
-its own rows of $ADT_DATA_DIR/tokens.bin, which step prepare wrote. By hand, one process:
+Each process is one rank of jax.distributed (ADT_RANK of ADT_WORLD_SIZE, meeting at ADT_HEAD_ADDR:ADT_HEAD_PORT) and
+reads its own rows of $ADT_DATA_DIR/tokens.bin, which step prepare wrote. By hand, one process:
 
     python -m adt_train.tokenize --out=runs/manual/data/tokens.bin && python train.py
 
@@ -21,6 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import Array
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
 from adt_train import (
     EXIT_SAVED,
     Environment,
@@ -33,12 +37,10 @@ from adt_train import (
 )
 from adt_train.data import Source, open_source
 from adt_train.flops import flops_per_token
-from jax import Array
-from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Weights = dict[str, Any]
 STATE = "state.npz"
+VOCABULARY = 256  # bytes
 HEAD_STD = 0.02  # small scores: an untrained model must guess evenly
 
 
@@ -106,7 +108,9 @@ def main() -> int:
         total_steps=settings.steps,
     )
     first, weights, state = load(environment.checkpoint_dir, weights, state, settings, same, writer, rank)
-    writer.event("environment", f"{ranks} processes, {devices} devices, from step {first}", jax=jax.__version__)
+    kind = jax.devices()[0].device_kind
+    told = f"{ranks} process{'es' if ranks > 1 else ''}, {devices} × {kind}, from step {first}"
+    writer.event("environment", told, jax=jax.__version__, device=kind, vocabulary=VOCABULARY)
 
     rows = settings.global_batch // ranks
     lanes = range(rank * rows, (rank + 1) * rows)
@@ -146,12 +150,12 @@ def first_weights(key: Array, settings: Settings) -> Weights:
     """Normal weights, norms of one; layers are stacked along the first axis."""
     width, layers = settings.width, settings.layers
     shapes = {
-        "embedding": (256, width),
+        "embedding": (VOCABULARY, width),
         "qkv": (layers, width, 3 * width),
         "mixed": (layers, width, width),
         "up": (layers, width, 4 * width),
         "down": (layers, 4 * width, width),
-        "head": (width, 256),
+        "head": (width, VOCABULARY),
     }
     keys = jax.random.split(key, len(shapes))
     into_residual = (2 * layers) ** -0.5  # as GPT-2

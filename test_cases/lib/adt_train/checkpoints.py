@@ -114,9 +114,7 @@ def refuse_another(path: Path, about: dict[str, Any], identity: dict[str, Any]) 
     differing = [key for key, here in identity.items() if saved.get(key) != here]
     if differing:
         told = ", ".join(f"{key} {saved.get(key)} there, {identity[key]} here" for key in differing[:3])
-        raise UserError(
-            f"checkpoint {path} does not fit: {told}", "the settings that it was made with, or a new run"
-        )
+        raise UserError(f"checkpoint {path} does not fit: {told}", "the settings that it was made with, or a new run")
 
 
 def save_error(root: Path, step: int, error: BaseException) -> UserError:

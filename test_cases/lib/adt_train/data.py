@@ -266,7 +266,7 @@ def _is_held_out(text: str) -> bool:
 
 
 def _draw(seed: int, index: int) -> int:
-    """64 well-mixed bits of seed and index (SplitMix64, Steele, Lea and Flood 2014): no state, so no position to save."""
+    """64 well-mixed bits of seed and index (SplitMix64, Steele, Lea and Flood 2014): no state that would be saved."""
     value = (seed * 0x9E3779B97F4A7C15 + (index + 1) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -69,8 +69,8 @@ class Ranks:
             return torch.cuda.max_memory_reserved(self.device) / 2**30
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
-    def tell_environment(self, writer: MetricWriter, first_step: int) -> None:
-        """What this run runs on, for its record."""
+    def tell_environment(self, writer: MetricWriter, first_step: int, vocabulary: int) -> None:
+        """What this run runs on, for its record; ``vocabulary`` is what the model chooses from."""
         cuda = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if cuda else "CPU"
         writer.event(
@@ -80,4 +80,5 @@ class Ranks:
             cuda=torch.version.cuda if cuda else None,
             nccl=".".join(map(str, torch.cuda.nccl.version())) if cuda else None,
             device=name,
+            vocabulary=vocabulary,
         )

@@ -76,7 +76,8 @@ def main() -> int:
     lanes = ranks.lanes(settings.global_batch)
     source = open_source(settings.data, settings.sequence_length, settings.global_batch, settings.seed)
     shape = Shape(source.vocabulary, settings.width, settings.layers)
-    identity = {**asdict(shape), **{name: getattr(settings, name) for name in ("sequence_length", "global_batch", "seed")}}
+    position = {name: getattr(settings, name) for name in ("sequence_length", "global_batch", "seed")}
+    identity = {**asdict(shape), **position}
 
     torch.manual_seed(settings.seed)
     model = ByteModel(shape).to(ranks.device)
@@ -91,7 +92,7 @@ def main() -> int:
         total_steps=settings.steps,
     )
     first = load(environment.checkpoint_dir, identity, model, optimizer, ranks, writer)
-    ranks.tell_environment(writer, first)
+    ranks.tell_environment(writer, first, source.vocabulary)
 
     logged, since = first, time.monotonic()
     for step in range(first, settings.steps):
@@ -110,9 +111,9 @@ def main() -> int:
         if done == settings.steps or (settings.eval_every and done % settings.eval_every == 0):
             writer.eval(done, evaluate(model, source, settings, ranks))
         stopping = ranks.any(stop.requested) and done < settings.steps
-        if stopping or done == settings.steps or done % settings.checkpoint_every == 0:
-            if ranks.rank == 0:  # all ranks have the same state
-                save(environment.checkpoint_dir, done, identity, model, optimizer, settings.checkpoints_kept, writer)
+        saving = stopping or done == settings.steps or done % settings.checkpoint_every == 0
+        if saving and ranks.rank == 0:  # all ranks have the same state
+            save(environment.checkpoint_dir, done, identity, model, optimizer, settings.checkpoints_kept, writer)
         if stopping:
             writer.event("saved_on_request", f"after {done} of {settings.steps} steps", step=done)
             if ranks.rank == 0:
@@ -216,7 +217,7 @@ def prove_replicas_equal(model: nn.Module, ranks: Ranks, writer: MetricWriter) -
     if strangers:
         raise UserError(
             f"after training, the weights of ranks {strangers} of {ranks.count} differ from those of rank 0",
-            "update weights only from gradients that DistributedDataParallel averaged; else suspect those ranks' memory",
+            "update weights from gradients that DistributedDataParallel averaged only; or suspect those ranks' memory",
         )
     writer.event("replicas_equal", f"the weights of {ranks.count} ranks are equal", sha256=digests[0])
 

@@ -13,10 +13,11 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from adt_train.flops import flops_per_token
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+from adt_train.flops import flops_per_token
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ import math
 
 import torch
 import torch.distributed as dist
-from adt_train import UserError
 from models import Block, Shape, Transformer, rotary_tables
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard
+
+from adt_train import UserError
 
 _DRAWN_ROWS = 1024  # rows of a weight that are drawn together, from a seed of their own
 
@@ -51,7 +52,7 @@ def build_model(
     """
     with torch.device("meta"):
         model = Transformer(shape, sequence_length, recompute)
-    blocks: list[Block] = list(model.blocks)  # type: ignore[arg-type]
+    blocks: list[Block] = list(model.blocks)
     if compile_blocks:
         for block in blocks:
             # the method, not the module: FSDP's hooks stay outside of what is compiled

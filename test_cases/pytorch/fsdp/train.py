@@ -120,7 +120,7 @@ def main() -> int:
         settings.checkpoint_in_background,
     )
     first = checkpoints.load()
-    ranks.tell_environment(writer, first)
+    ranks.tell_environment(writer, first, shape.vocabulary)
 
     batches = rows_of_steps(source, settings, ranks, first)
     logged, since = first, time.monotonic()
@@ -139,9 +139,7 @@ def main() -> int:
         if step == first or done % settings.log_every == 0 or done == settings.steps:
             mean = ranks.mean(loss)
             seconds = (time.monotonic() - since) / (done - logged)
-            writer.step(
-                step, mean, seconds, ranks.memory_gib(), learning_rate=rate, gradient_norm=full_value(norm)
-            )
+            writer.step(step, mean, seconds, ranks.memory_gib(), learning_rate=rate, gradient_norm=full_value(norm))
             logged, since = done, time.monotonic()
         if done == settings.steps or (settings.eval_every and done % settings.eval_every == 0):
             writer.eval(done, evaluate(model, source, settings, ranks))

@@ -1,0 +1,159 @@
+"""What is wrong with a request is told in one line, with its value and its fix, and nothing is left half-done."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ansible_collections.awsome.distributed_training.tests import support
+from ansible_collections.awsome.distributed_training.tests.local import cases
+from ansible_collections.awsome.distributed_training.tests.local.conftest import DDP_PARAMS
+
+RUN_ID = "20261124T000000Z-abcd"
+MINE = """\
+schema: 1
+name: mine
+summary: A case of a user.
+framework: none
+accelerators: [cpu, cuda]
+presets: {tiny: {help: As it is.}}
+steps:
+  - {name: train, start: single, run: [python, train.py]}
+metrics: {source: adt}
+"""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A request that is refused before anything is made."""
+
+    args: str
+    says: str
+    case: str | None = None
+    """Text of mine/case.yml in the folder that the user stands in."""
+
+
+REFUSALS = {
+    "no case": Refusal("", "case is not given; fix: -e case=NAME; known: ddp, fsdp, jax"),
+    "wrong case": Refusal("case=fspd", "case=fspd is not known; fix: did you mean fsdp? Known: ddp, fsdp, jax"),
+    "folder without a case": Refusal("case=./", "holds no case.yml; fix: give a case's name or the folder"),
+    "bad YAML": Refusal("case=./mine", "mine/case.yml, line 2: not YAML", "schema: 1\nname: [mine\n"),
+    "unknown key": Refusal("case=./mine", "'stpes'", MINE.replace("steps:", "stpes:")),
+    "key of a wrong type": Refusal("case=./mine", "framework", MINE.replace("framework: none", "framework: [none]")),
+    "case that is empty": Refusal("case=./mine", "mine/case.yml", ""),
+    "unknown variable in a step": Refusal(
+        "case=./mine",
+        "steps.train: $ADT_RUNDIR is not known; fix: did you mean ADT_RUN_DIR?",
+        MINE.replace("train.py", "train.py, $ADT_RUNDIR"),
+    ),
+    "lock file that is not there": Refusal(
+        "case=./mine", "nowhere.lock", MINE + "environment: {requirements: ../nowhere}\n"
+    ),
+    "parameter of a wrong type": Refusal(
+        "case=ddp params='steps=abc'", "params: steps='abc' is not a whole number; fix: give steps like 4"
+    ),
+    "parameter out of bounds": Refusal("case=ddp params='steps=0'", "steps=0 is under its minimum 1; fix: steps=1"),
+    "unknown choice": Refusal(
+        "case=fsdp params='model=llama2_7'", "model='llama2_7' is not one of its choices; fix: did you mean llama2_7b?"
+    ),
+    "unknown parameter": Refusal(
+        "case=ddp params='stesp=5'", "params: there is no parameter 'stesp'; fix: did you mean steps?"
+    ),
+    "params without a value": Refusal("case=ddp params=steps", "params: 'steps' is not name=value; fix: -e"),
+    "params with an open quote": Refusal("case=ddp params='steps=\"5'", "No closing quotation; fix: -e"),
+    "misspelt variable": Refusal(
+        "case=ddp prset=tiny", "variable 'prset' is not known; fix: did you mean preset? Known: attach, cancel"
+    ),
+    "no nodes": Refusal("case=ddp nodes=0", "nodes=0: a run needs at least one node; fix: -e nodes=1"),
+    "more nodes than there are": Refusal(
+        "case=ddp nodes=2", "nodes=2: launcher local has 1 node; fix: -e nodes=1, or a launcher for several nodes"
+    ),
+    "nodes in words": Refusal("case=ddp nodes=two", "nodes='two' is not a whole number; fix: give nodes like 4"),
+    "unknown preset": Refusal(
+        "case=fsdp preset=tiny_hybird",
+        "preset=tiny_hybird: case fsdp has no such preset; fix: did you mean tiny_hybrid?",
+    ),
+    "unknown launcher": Refusal(
+        "case=ddp launcher=lokal", "launcher=lokal is not known; fix: did you mean local? Known: kubernetes, local"
+    ),
+    "unknown launcher parameter": Refusal(
+        "case=ddp launcher_params='procs=2'", "launcher_params of local: there is no parameter 'procs'; fix:"
+    ),
+    "malformed run id": Refusal(
+        "case=ddp run_id=yesterday", "run_id='yesterday' is not a run id; fix: the name of a run's folder"
+    ),
+    "run id that leads elsewhere": Refusal("attach=../../etc", "attach='../../etc' is not a run id; fix: the name"),
+    "attach to an unknown run": Refusal(f"attach={RUN_ID}", f"run {RUN_ID} is not in "),
+    "cancel of an unknown run": Refusal(f"cancel={RUN_ID}", "fix: give runs_dir, or stand in the folder that holds"),
+    "two acts at once": Refusal(
+        f"attach={RUN_ID} cancel={RUN_ID}", "attach and cancel exclude each other; fix: leave out cancel"
+    ),
+    "runs below a file": Refusal(
+        "case=ddp runs_dir=/etc/hostname/runs",
+        "runs_dir=/etc/hostname/runs: Not a directory; fix: -e runs_dir=FOLDER that you may write to",
+    ),
+    "runs where nobody may write": Refusal(
+        "case=ddp runs_dir=/proc/runs", "runs_dir=/proc/runs: No such file or directory; fix: -e runs_dir=FOLDER"
+    ),
+    "render below a file": Refusal("case=ddp render_to=/etc/hostname/job", "/etc/hostname/job"),
+    "submit to Kubernetes": Refusal(
+        "case=ddp launcher=kubernetes image=ddp",
+        "launcher=kubernetes cannot submit yet, only render; fix: -e render_to=FOLDER",
+    ),
+    "Kubernetes without an image": Refusal(
+        "case=ddp launcher=kubernetes render_to=job",
+        "launcher=kubernetes needs an image; fix: -e image=REGISTRY/NAME@sha256:DIGEST",
+    ),
+    "steps that share no folder": Refusal(
+        "case=jax launcher=kubernetes image=jax render_to=job",
+        "case jax has several steps, which share files; fix: -e launcher_params='claim=NAME'",
+    ),
+    "unknown instance type": Refusal(
+        "case=ddp launcher=kubernetes image=ddp render_to=job launcher_params='instance_type=p5.48xlrge'",
+        "instance type 'p5.48xlrge' is not in the catalogue; fix: did you mean p5.48xlarge?",
+    ),
+}
+Answers = dict[str, tuple[subprocess.CompletedProcess[str], set[str]]]
+
+
+@pytest.fixture(scope="module")
+def answers(make_workplace: Callable[[str], Path]) -> Answers:
+    """By name of a refusal: what the play showed, and the files that it made."""
+    folder = make_workplace("refusals")
+
+    def ask(name: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+        standing, refusal = folder / name, REFUSALS[name]
+        (standing / "mine").mkdir(parents=True)
+        if refusal.case is not None:
+            (standing / "mine/case.yml").write_text(refusal.case)
+        ran = support.play(["-e", refusal.args] if refusal.args else [], standing)
+        return ran, {str(path.relative_to(standing)) for path in standing.rglob("*")} - {"mine", "mine/case.yml"}
+
+    return dict(zip(REFUSALS, cases.two_at_a_time([lambda name=name: ask(name) for name in REFUSALS]), strict=True))  # type: ignore[misc]
+
+
+def told(screen: str) -> str:
+    """The one message by which a play failed."""
+    assert "Traceback" not in screen
+    assert screen.count("[ERROR]") == 1, screen
+    lines = [line for line in screen.splitlines() if line.startswith("fatal: ")]
+    assert len(lines) == 1, screen
+    message: str = json.loads(lines[0].partition("FAILED! => ")[2])["msg"]
+    assert "\n" not in message
+    assert re.search(r"\S; fix: \S", message), message
+    return message
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_it_is_refused_in_one_line_and_nothing_is_made(name: str, answers: Answers) -> None:
+    ran, made = answers[name]
+    assert ran.returncode != 0
+    assert REFUSALS[name].says in told(ran.stdout)
+    assert made == set()

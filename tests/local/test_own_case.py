@@ -1,0 +1,152 @@
+"""A user's own case, in a folder outside the project, runs by its path with nothing edited."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.awsome.distributed_training.tests import support
+from ansible_collections.awsome.distributed_training.tests.local import cases
+
+SCRIPT = """
+import json
+for step in range(3):
+    print("ADT_METRIC", json.dumps({"kind": "step", "attempt": 1, "step": step, "steps": 2, "loss": 3.0 - step}))
+print("<script>alert(1)</script>")
+print("ADT_METRIC", json.dumps({"kind": "event", "name": "note", "message": "<script>alert(2)</script>"}))
+"""
+
+
+def test_a_case_runs_by_its_path_and_its_report_shows_markup_as_text(workplace: Path) -> None:
+    cases.write_case(workplace / "mine", SCRIPT, summary="<script>alert(3)</script>")
+    ran = support.play(["-e", "case=./mine"], workplace)
+    assert ran.returncode == 0, ran.stdout
+    run = support.latest_run(workplace, "mine")
+    assert "<script>alert(1)</script>" in (run / "log.txt").read_text()
+    report = (run / "report.html").read_text()
+    assert "<script" not in report
+    for number in (1, 2, 3):
+        assert f"&lt;script&gt;alert({number})&lt;/script&gt;" in report
+    assert support.files_under(workplace / "mine") == {"case.yml", "train.py"}
+
+
+def test_make_run_takes_the_path_of_a_case(workplace: Path) -> None:
+    cases.write_case(workplace / "mine", SCRIPT)
+    ran = support.run(["make", "-f", support.ROOT / "Makefile", "run", f"CASE={workplace}/mine"], workplace)
+    assert ran.returncode == 0, ran.stdout
+    assert cases.result(support.latest_run(workplace, "mine"))["verdict"] == "pass"
+
+
+STEPS = [
+    {
+        "name": "prepare",
+        "start": "single",
+        "on": "one",
+        "when": "absent",
+        "makes": ["$ADT_DATA_DIR/words"],
+        "run": ["python", "prepare.py", "it's {word}", "$ADT_DATA_DIR/words"],
+    },
+    {"name": "convert", "start": "per_node", "run": ["python", "convert.py", "--node=$ADT_NODE_RANK of ${ADT_NODES}"]},
+    {
+        "name": "train",
+        "start": "per_rank",
+        "run": ["python", "train.py", "{params}"],
+        "resume": ["python", "train.py", "--resume", "{params}"],
+    },
+]
+PREPARE = """
+import sys
+with open(sys.argv[2], "a") as file:
+    print(sys.argv[1], file=file)
+"""
+RANK = """
+import json, os, sys
+print("rank", os.environ["ADT_RANK"], "of", os.environ["ADT_WORLD_SIZE"], "attempt", os.environ["ADT_ATTEMPT"], sys.argv[1:])
+if os.environ["ADT_RANK"] == "0":
+    print("ADT_METRIC", json.dumps({"kind": "eval", "attempt": int(os.environ["ADT_ATTEMPT"]), "step": 1, "loss": 1.0}))
+"""
+
+
+def test_steps_run_in_order_and_a_second_attempt_resumes(workplace: Path) -> None:
+    parameters = {"word": {"type": "str", "default": "here & there", "help": "A word."}}
+    case = cases.write_case(workplace / "steps", RANK, steps=STEPS, parameters=parameters)
+    (case / "prepare.py").write_text(PREPARE)
+    (case / "convert.py").write_text("import sys; print('converts', sys.argv[1:])")
+
+    first = support.play(["-e", "case=./steps", "-e", "launcher_params='procs_per_node=2'"], workplace)
+    assert first.returncode == 0, first.stdout
+    run = support.latest_run(workplace, "steps")
+    log = (run / "log.txt").read_text()
+    order = ["step prepare", "step convert", "converts ['--node=0 of 1']", "step train"]
+    places = [log.index(line) for line in order]
+    assert places == sorted(places)
+    for rank in (0, 1):
+        assert f"rank {rank} of 2 attempt 1 ['--word=here & there']" in log
+    assert (run.parent / "data/words").read_text() == "it's here & there\n"
+
+    again = ["-e", "case=./steps", "-e", "launcher_params='procs_per_node=2'", "-e", f"run_id={run.name}"]
+    second = support.play(again, workplace)
+    assert second.returncode == 0, second.stdout
+    log = (run / "log.txt").read_text().removeprefix(log)
+    assert "step prepare: what it makes is there" in log
+    for rank in (0, 1):
+        assert f"rank {rank} of 2 attempt 2 ['--resume', '--word=here & there']" in log
+    assert (run.parent / "data/words").read_text() == "it's here & there\n"
+    assert cases.result(run)["attempts"] == 2
+
+
+def test_a_step_that_makes_data_runs_again_when_its_words_changed(workplace: Path) -> None:
+    prepare = {**STEPS[0], "when": "changed"}
+    parameters = {"word": {"type": "str", "default": "one", "help": "A word."}}
+    case = cases.write_case(workplace / "changing", RANK, steps=[prepare, STEPS[2]], parameters=parameters)
+    (case / "prepare.py").write_text(PREPARE)
+    made = []
+    for word in ("one", "one", "two"):
+        ran = support.play(["-e", "case=./changing", "-e", f"params='word={word}'"], workplace)
+        assert ran.returncode == 0, ran.stdout
+        made.append((workplace / "runs/changing/data/words").read_text())
+    assert made == ["it's one\n", "it's one\n", "it's one\nit's two\n"]
+
+
+FAILING = {
+    "nan": (
+        'print(\'ADT_METRIC {"kind": "step", "step": 0, "steps": 0, "loss": "nan"}\')',
+        "nan: check finite_loss nan nats: the loss of step 0 is not a number; fix: lower the learning rate",
+    ),
+    "silent": ("pass", "silent: check finite_loss: no loss was printed; fix: print metrics through adt_train"),
+    "exits": (
+        SCRIPT + "raise SystemExit(3)",
+        "exits: check exit_status 3: the job failed; fix: read the end of log.txt",
+    ),
+    "early": (
+        'print(\'ADT_METRIC {"kind": "step", "step": 3, "steps": 9, "loss": 1.0}\')',
+        "early: check last_step 3 steps: training ended before step 9; fix: read the end of log.txt",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def failed(make_workplace: Callable[[str], Path]) -> dict[str, tuple[subprocess.CompletedProcess[str], Path]]:
+    """By name of a case that fails: what its play showed, and the folder that the user stood in."""
+    folder = make_workplace("failing")
+    for name, (script, _) in FAILING.items():
+        cases.write_case(folder / name, script)
+    ran = cases.two_at_a_time(
+        [lambda name=name: support.play(["-e", f"case=./{name}"], folder) for name in FAILING]  # type: ignore[misc]
+    )
+    return {name: (one, folder) for name, one in zip(FAILING, ran, strict=True)}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_run_that_proves_nothing_fails_the_play(
+    name: str, failed: dict[str, tuple[subprocess.CompletedProcess[str], Path]]
+) -> None:
+    ran, folder = failed[name]
+    assert ran.returncode != 0
+    assert FAILING[name][1] in ran.stdout
+    assert "verdict: fail" in ran.stdout
+    run = support.latest_run(folder, name)
+    assert cases.result(run)["verdict"] == "fail"
+    assert (run / "report.html").exists()
