@@ -31,6 +31,8 @@ class ActionModule(controller.OneLineAction):
         node = dict(args.get("node") or {"accelerator": "cpu", "accelerators": 0, "cpus": None, "instance_type": None})
         node = catalogue.described_node(types, node, _instance_type(request["launcher_params"]))
         plan = make_plan(case, request, launcher, node, controller.revision(case["path"]))
+        if request["render_to"]:
+            runs.refuse_unwritable(request["render_to"], "render_to")
         run_dir = request["render_to"] or os.path.join(request["runs_dir"], case["name"], plan["run_id"])
         _refuse_another_plan(run_dir, plan)
         if self._task.check_mode:

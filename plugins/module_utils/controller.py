@@ -128,6 +128,12 @@ def load_case(name: str | None, base: str) -> dict[str, Any]:
     problems = [str(problem) for problem in validate(case, schema("case"), path)]
     if not problems:
         problems = [f"{path}: {problem}" for problem in test_case.inconsistencies(case)]
+    if not problems and "requirements" in case.get("environment", {}):
+        lock = os.path.normpath(os.path.join(folder, case["environment"]["requirements"] + ".lock"))
+        if not os.path.isfile(lock):
+            problems = [
+                f"{path}: environment.requirements: there is no {lock}; fix: write that lock file, or name another"
+            ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise TrainingError(problems[0] + more)

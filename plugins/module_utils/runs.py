@@ -47,6 +47,20 @@ def make_run_dir(runs_dir: str, case: str, run_id: str) -> str:
     return run_dir
 
 
+def refuse_unwritable(folder: str, option: str) -> None:
+    """Stop where a folder can neither be written to nor be made."""
+    place = folder
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        reason = os.strerror(errno.ENOTDIR)
+    elif not os.access(place, os.W_OK):
+        reason = os.strerror(errno.EACCES)
+    else:
+        return
+    raise TrainingError(f"{option}={folder}: {reason}", f"-e {option}=FOLDER that you may write to")
+
+
 def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """The keys by which two plans of one run differ, where that changes what is trained."""
     keys = ("case", "preset", "launcher", "nodes", "parameters", "steps")

@@ -101,6 +101,8 @@ def start(run_dir: str, supervisor: str, owner: int, names: list[str]) -> dict[s
 def stop(run_dir: str, grace_s: int) -> dict[str, Any]:
     """SIGTERM to the job's processes, SIGKILL to those that are left after the grace."""
     job = read_job(run_dir)
+    with open(os.path.join(run_dir, CANCELLED), "w", encoding="utf-8"):
+        pass  # noted first: whoever follows the job sees it when the job ends
     _signal(job, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while is_alive(read_job(run_dir)):

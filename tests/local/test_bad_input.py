@@ -44,8 +44,12 @@ REFUSALS = {
     "no case": Refusal("", "case is not given; fix: -e case=NAME; known: ddp, fsdp, jax"),
     "wrong case": Refusal("case=fspd", "case=fspd is not known; fix: did you mean fsdp? Known: ddp, fsdp, jax"),
     "folder without a case": Refusal("case=./", "holds no case.yml; fix: give a case's name or the folder"),
-    "bad YAML": Refusal("case=./mine", "mine/case.yml, line 2: not YAML", "schema: 1\nname: [mine\n"),
-    "unknown key": Refusal("case=./mine", "'stpes'", MINE.replace("steps:", "stpes:")),
+    "bad YAML": Refusal(
+        "case=./mine",
+        "mine/case.yml, line 2: not YAML: mapping values are not allowed here; fix:",
+        "schema: 1\nname: mine: x\n",
+    ),
+    "unknown key": Refusal("case=./mine", "sercets", MINE + "sercets: [HF_TOKEN]\n"),
     "key of a wrong type": Refusal("case=./mine", "framework", MINE.replace("framework: none", "framework: [none]")),
     "case that is empty": Refusal("case=./mine", "mine/case.yml", ""),
     "unknown variable in a step": Refusal(
@@ -54,7 +58,9 @@ REFUSALS = {
         MINE.replace("train.py", "train.py, $ADT_RUNDIR"),
     ),
     "lock file that is not there": Refusal(
-        "case=./mine", "nowhere.lock", MINE + "environment: {requirements: ../nowhere}\n"
+        "case=./mine",
+        "nowhere.lock; fix: write that lock file, or name another",
+        MINE + "environment: {requirements: ../nowhere}\n",
     ),
     "parameter of a wrong type": Refusal(
         "case=ddp params='steps=abc'", "params: steps='abc' is not a whole number; fix: give steps like 4"
@@ -102,7 +108,10 @@ REFUSALS = {
     "runs where nobody may write": Refusal(
         "case=ddp runs_dir=/proc/runs", "runs_dir=/proc/runs: No such file or directory; fix: -e runs_dir=FOLDER"
     ),
-    "render below a file": Refusal("case=ddp render_to=/etc/hostname/job", "/etc/hostname/job"),
+    "render below a file": Refusal(
+        "case=ddp render_to=/etc/hostname/job",
+        "render_to=/etc/hostname/job: Not a directory; fix: -e render_to=FOLDER that you may write to",
+    ),
     "submit to Kubernetes": Refusal(
         "case=ddp launcher=kubernetes image=ddp",
         "launcher=kubernetes cannot submit yet, only render; fix: -e render_to=FOLDER",
@@ -157,3 +166,109 @@ def test_it_is_refused_in_one_line_and_nothing_is_made(name: str, answers: Answe
     assert ran.returncode != 0
     assert REFUSALS[name].says in told(ran.stdout)
     assert made == set()
+
+
+def copied(run: Path, workplace: Path, run_id: str | None = None) -> Path:
+    """The copy of a run that a user who stands in ``workplace`` goes on with."""
+    copy = workplace / "runs" / run.parent.name / (run_id or run.name)
+    shutil.copytree(run, copy)
+    return copy
+
+
+def test_a_run_goes_on_only_by_its_own_plan(trained_ddp: Path, workplace: Path) -> None:
+    run = copied(trained_ddp, workplace)
+    before = support.files_under(run)
+    ran = support.play(["-e", "case=ddp", "-e", f"run_id={run.name}"], workplace)
+    assert ran.returncode != 0
+    assert f"run {run.name} has another plan: parameters, steps differ; fix: repeat the first" in told(ran.stdout)
+    assert support.files_under(run) == before
+
+
+@pytest.fixture(scope="module")
+def misfits(trained_ddp: Path, make_workplace: Callable[[str], Path]) -> dict[str, tuple[str, Path]]:
+    """What plays showed of which training found out, and their run folders."""
+    folder = make_workplace("misfits")
+    params = {
+        "no data": "steps=5 data=text:/nowhere/text",
+        "short data": "steps=5 data=text:/etc/hostname",
+        "other model": f"{DDP_PARAMS} width=48",
+    }
+    for name in params:
+        (folder / name).mkdir()
+    (copied(trained_ddp, folder / "other model", RUN_ID) / "plan.yml").unlink()
+
+    def train(name: str) -> tuple[str, Path]:
+        ran = support.play(
+            ["-e", "case=ddp", "-e", f"run_id={RUN_ID}", "-e", f"params='{params[name]}'"], folder / name
+        )
+        assert ran.returncode != 0, ran.stdout
+        return ran.stdout, folder / name / "runs/ddp" / RUN_ID
+
+    return dict(zip(params, cases.two_at_a_time([lambda name=name: train(name) for name in params]), strict=True))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (
+            "no data",
+            "ddp: data=text:/nowhere/text cannot be read: No such file or directory; fix: the path of a readable text",
+        ),
+        ("short data", "its held-out tenth is shorter than a row of 129; fix: more data, or a smaller sequence_length"),
+        ("other model", "does not fit: width 96 there, 48 here; fix: the settings that it was made with, or a new run"),
+    ],
+)
+def test_what_training_refuses_is_told_in_one_line(name: str, says: str, misfits: dict[str, tuple[str, Path]]) -> None:
+    screen, run = misfits[name]
+    assert says in told(screen)
+    assert "Traceback" not in (run / "log.txt").read_text()
+    assert cases.result(run)["state"] == "failed"
+
+
+def test_a_checkpoint_of_another_model_stays_as_it_was(trained_ddp: Path, misfits: dict[str, tuple[str, Path]]) -> None:
+    run = misfits["other model"][1]
+    for path in sorted((trained_ddp / "checkpoints").rglob("*.*")):
+        assert (run / path.relative_to(trained_ddp)).read_bytes() == path.read_bytes()
+
+
+def test_the_checkpoint_before_a_truncated_one_is_used(trained_ddp: Path, workplace: Path) -> None:
+    run = copied(trained_ddp, workplace)
+    newest = run / "checkpoints/step-00000040/state.pt"
+    os.truncate(newest, newest.stat().st_size // 2)
+    ran = support.play(["-e", "case=ddp", "-e", f"run_id={run.name}", "-e", f"params='{DDP_PARAMS}'"], workplace)
+    assert ran.returncode == 0, ran.stdout
+    assert "checkpoint step-00000040 is damaged (state.pt): the one before it is used" in ran.stdout
+    second = [line for line in cases.metrics(run) if line["attempt"] == 2]
+    assert [line["step"] for line in second if line["kind"] == "step"][0] == 20
+    assert cases.result(run)["verdict"] == "pass"
+
+
+FILL_THE_DISK = """\
+mount -t tmpfs -o size=6m tmpfs disk
+"$@" || echo "first ended with $?"
+ls disk/ddp/*/checkpoints
+mount -o remount,size=64m disk
+exec "$@"
+"""
+
+
+def test_a_disk_that_fills_up_while_saving_costs_no_checkpoint(workplace: Path) -> None:
+    (workplace / "disk").mkdir()
+    alone = ["unshare", "--map-root-user", "--mount"]
+    if support.run([*alone, "mount", "-t", "tmpfs", "tmpfs", "disk"], workplace).returncode:
+        pytest.skip("no file system of a test's own can be mounted here")
+    request = f"case=ddp run_id={RUN_ID} runs_dir=disk params='{DDP_PARAMS} checkpoints_kept=3'"
+    play = [support.BIN / "ansible-playbook", support.PLAYBOOK, "-e", request]
+
+    ran = support.run([*alone, "bash", "-euc", FILL_THE_DISK, "bash", *play], workplace)
+
+    first, marked, second = ran.stdout.partition("first ended with")
+    assert marked, ran.stdout
+    message = told(first)
+    assert "ddp: the checkpoint of step 40 could not be saved in" in message
+    assert "MiB are free there; fix: make room or name another folder, and run again" in message
+    assert re.search(r"No space left on device", message), message
+    assert second.splitlines()[1] == "step-00000020"
+    assert "resumed: from step-00000020" in second
+    assert ran.returncode == 0, second
+    assert "verdict: pass" in second

@@ -63,9 +63,10 @@ with open(sys.argv[2], "a") as file:
 """
 RANK = """
 import json, os, sys
-print("rank", os.environ["ADT_RANK"], "of", os.environ["ADT_WORLD_SIZE"], "attempt", os.environ["ADT_ATTEMPT"], sys.argv[1:])
-if os.environ["ADT_RANK"] == "0":
-    print("ADT_METRIC", json.dumps({"kind": "eval", "attempt": int(os.environ["ADT_ATTEMPT"]), "step": 1, "loss": 1.0}))
+rank, ranks, attempt = (os.environ[f"ADT_{name}"] for name in ("RANK", "WORLD_SIZE", "ATTEMPT"))
+print("rank", rank, "of", ranks, "attempt", attempt, sys.argv[1:])
+if rank == "0":
+    print("ADT_METRIC", json.dumps({"kind": "eval", "attempt": int(attempt), "step": 1, "loss": 1.0}))
 """
 
 

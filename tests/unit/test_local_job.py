@@ -129,6 +129,13 @@ def test_a_job_without_an_owner_goes_on(run_dir: Path, start: Start) -> None:
     assert is_alive(read_job(str(run_dir)))
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process adopt orphans")
+def test_a_job_that_ended_leaves_no_process_behind(run_dir: Path, start: Start) -> None:
+    start(f"setsid sleep 300 & echo $! >{run_dir}/left")
+    until(lambda: read_job(str(run_dir))["state"] == "exited")
+    assert not Path(f"/proc/{(run_dir / 'left').read_text().strip()}").exists()
+
+
 def test_a_job_inherits_the_listed_variables_alone(run_dir: Path, start: Start) -> None:
     seen = {"ADT_SECRET": "canary", "NCCL_DEBUG": "INFO", "HF_TOKEN": "listed", "HF_TOKEN_OTHER": "canary"}
     start("env", names="PATH,HF_TOKEN,NCCL_*", **seen).wait(10)

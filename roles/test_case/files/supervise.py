@@ -7,6 +7,8 @@ OWNER_PID 0 means detached: nobody's end stops the job. ENVIRONMENT_NAMES are th
 comma-separated; a name that ends in * stands for all that begin so.
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ import sys
 import time
 
 POLL_S = 0.2
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def inherited(names: "list[str]") -> "dict[str, str]":
@@ -42,9 +45,33 @@ def is_running(pid: int) -> bool:
     return True
 
 
+def adopt_orphans() -> None:
+    """Become the parent of processes whose own parent dies: a launcher that is killed leaves its ranks behind."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux only
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_orphans() -> None:
+    """End every process that the job left, and those that they leave."""
+    while children():
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(-1, 0)
+
+
+def children() -> "list[int]":
+    """This process's children."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
 def main(run_dir: str, owner: int, names: "list[str]") -> int:
     """Run RUN_DIR/job.sh to its end; returns its exit status."""
     started = time.time()
+    adopt_orphans()
     with open(os.path.join(run_dir, "log.txt"), "ab") as log:
         job = subprocess.Popen(
             ["bash", os.path.join(run_dir, "job.sh")],
@@ -61,6 +88,7 @@ def main(run_dir: str, owner: int, names: "list[str]") -> int:
             owner = 0
             os.killpg(job.pid, signal.SIGTERM)
         time.sleep(POLL_S)
+    kill_orphans()
     status = job.returncode if job.returncode >= 0 else 128 - job.returncode
     note(run_dir, state="exited", exit_status=status, ended=time.time(), **state)
     return status

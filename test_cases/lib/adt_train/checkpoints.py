@@ -60,7 +60,8 @@ def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
         shutil.rmtree(path)
     part.rename(path)
     _sync(path.parent)
-    for old in complete(path.parent)[keep:]:
+    # a newer one is damaged, or this run would have begun with it: it does not count
+    for old in [other for other in complete(path.parent) if other.name <= path.name][keep:]:
         shutil.rmtree(old)
     return path, sum(size for size, _ in files.values())
 

@@ -111,7 +111,8 @@ class Synthetic:
         return np.stack([self._row(_MASK - row) for row in range(count)])
 
     def _row(self, index: int) -> Tokens:
-        generator = np.random.Generator(np.random.Philox(key=[self._seed, index]))
+        key = np.array([self._seed & _MASK, index], np.uint64)  # a list would go through floats, and lose digits
+        generator = np.random.Generator(np.random.Philox(key=key))
         return generator.integers(self.vocabulary, size=self._width, dtype=np.int64)
 
 
@@ -168,6 +169,10 @@ class Stream:
         try:
             text = next(self._documents)
         except StopIteration:
+            if not self._dealt:
+                raise UserError(
+                    f"data=hf:{self._name} has no document to train on: all are held out", "a larger data set"
+                ) from None
             self._documents = self._open()
             text = next(self._documents)
         if _is_held_out(text):
@@ -240,15 +245,18 @@ def open_tokens(path: Path) -> tuple[Encoded, int]:
     """Memory-mapped tokens and their vocabulary."""
     try:
         about = json.loads(path.with_name(path.name + ".json").read_text())
+        count, vocabulary = int(about["tokens"]), int(about["vocabulary"])
         tokens = np.memmap(path, dtype=np.dtype(about["dtype"]), mode="r")
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, KeyError):
+            reason = f"{path.name}.json says no {error}"
         raise UserError(
             f"data=tokens:{path} cannot be read: {reason}", "write it by python -m adt_train.tokenize"
         ) from None
-    if len(tokens) != about["tokens"]:
-        raise UserError(f"data=tokens:{path} has {len(tokens)} tokens, not {about['tokens']}", "write it again")
-    return tokens, int(about["vocabulary"])
+    if len(tokens) != count:
+        raise UserError(f"data=tokens:{path} has {len(tokens)} tokens, not {count}", "write it again")
+    return tokens, vocabulary
 
 
 def _read_bytes(where: str) -> bytes:

@@ -35,7 +35,7 @@ class Environment:
             data_dir=Path(_get("ADT_DATA_DIR", str(run_dir / "data"))),
             nodes=int(_get("ADT_NODES", "1")),
             node_rank=int(_get("ADT_NODE_RANK", "0")),
-            procs_per_node=int(_get("ADT_PROCS_PER_NODE", "1")),
+            procs_per_node=int(_get("ADT_PROCS_PER_NODE", _get("LOCAL_WORLD_SIZE", "1"))),
             head_addr=_get("ADT_HEAD_ADDR", "127.0.0.1"),
             head_port=int(_get("ADT_HEAD_PORT", "29500")),
             attempt=int(_get("ADT_ATTEMPT", "1")),

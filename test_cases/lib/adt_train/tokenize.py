@@ -31,7 +31,10 @@ def main() -> int:
             f"text={settings.text} cannot be read: {error.strerror}", "the path of a readable text file"
         ) from None
     tokens = encode(text)
-    data.write_tokens(Path(settings.out), tokens, vocabulary)
+    try:
+        data.write_tokens(Path(settings.out), tokens, vocabulary)
+    except OSError as error:
+        raise UserError(f"out={settings.out} cannot be written: {error.strerror}", "another folder, or more room") from None
     print(f"{len(tokens)} tokens of a vocabulary of {vocabulary} in {settings.out}")
     return 0
 

@@ -77,7 +77,7 @@ def test_held_out_documents_are_never_trained_on(data_set: Path) -> None:
 
 
 def test_all_other_documents_are_trained_on_in_one_pass(data_set: Path) -> None:
-    read = set.union(*(documents(lane(stream(data_set), number, 110)) for number in range(4)))
+    read = set.union(*(documents(lane(stream(data_set), number, 160)) for number in range(4)))
     missing = set(range(DOCUMENTS)) - read - documents(stream(data_set).held_out(1000))
     assert not missing
 
