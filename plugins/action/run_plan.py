@@ -55,8 +55,9 @@ def _instance_type(launcher_params: Any) -> str | None:
 
 
 def _refuse_another_plan(run_dir: str, plan: dict[str, Any]) -> None:
-    path = os.path.join(run_dir, "plan.yml")
-    if not os.path.exists(path):
+    places = (os.path.join(run_dir, "plan.yml"), os.path.join(run_dir, "plan", "plan.yml"))
+    path = next((place for place in places if os.path.exists(place)), None)
+    if path is None:
         return
     differing = runs.differing(controller.read_yaml(path), plan)
     if differing:

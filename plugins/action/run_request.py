@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.awsome.distributed_training.plugins.module_utils import controller, runs
+from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.plugins.module_utils.request import read_request
 
 
@@ -25,8 +26,13 @@ class ActionModule(controller.OneLineAction):
         if request["render_to"]:
             request["render_to"] = os.path.join(base, os.path.expanduser(request["render_to"]))
         if request["launcher"] is None:
-            on_cluster = task_vars.get("groups", {}).get("head") or shutil.which("sbatch")
-            request["launcher"] = "slurm" if on_cluster else "local"
+            request["launcher"] = "local"
+            head = "the inventory has a Slurm head" if task_vars.get("groups", {}).get("head") else None
+            if head or shutil.which("sbatch"):
+                why = head or "sbatch is on the PATH"
+                raise TrainingError(
+                    f"{why}, and there is no launcher for Slurm yet", "-e launcher=local trains on this very machine"
+                )
         request["base"] = base
         request["controller_pid"] = os.getppid()
         request["run_id"] = request["run_id"] or runs.new_run_id()

@@ -47,7 +47,8 @@ def summarize(metrics: list[Metric]) -> dict[str, Any]:
     evals = [m for m in metrics if m["kind"] == "eval"]
     began = next((m for m in metrics if m["kind"] == "step" or m.get("name") == "resumed"), {})
     vocabularies = [m["vocabulary"] for m in metrics if isinstance(m.get("vocabulary"), int) and m["vocabulary"] > 0]
-    reached = [m["step"] for m in metrics if m["kind"] in ("step", "eval") and "step" in m]
+    # a step's number counts the updates before it, an evaluation's those that are done
+    reached = [m["step"] + (m["kind"] == "step") for m in metrics if m["kind"] in ("step", "eval") and "step" in m]
     steady = [m for m in steps if m.get("step_time_s")]
     steady = steady[len(steady) // 10 :]
     return {

@@ -157,9 +157,18 @@ def revision(folder: str) -> str:
     command = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ran.returncode == 0:
+            return ran.stdout.strip()
     except OSError:
-        return "unknown"
-    return ran.stdout.strip() if ran.returncode == 0 else "unknown"
+        pass  # no git here
+    for name, keys in (("MANIFEST.json", ("collection_info", "version")), ("galaxy.yml", ("version",))):
+        path = os.path.join(ROOT, name)
+        if os.path.exists(path):
+            value = read_yaml(path)
+            for key in keys:
+                value = value[key]
+            return str(value)
+    return "unknown"
 
 
 def standing_in() -> str:

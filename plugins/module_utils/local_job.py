@@ -61,6 +61,8 @@ def _noted(run_dir: str) -> dict[str, Any]:
 
 def _supervises(pid: int, run_dir: str) -> bool:
     """The process is the run's supervisor, not a later one that got its number."""
+    if not os.path.exists("/proc/self/cmdline"):  # not Linux: the number must do
+        return _exists(pid)
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
@@ -68,3 +70,13 @@ def _supervises(pid: int, run_dir: str) -> bool:
         return False
     name = os.path.basename(os.path.normpath(run_dir))
     return any(os.path.basename(os.path.normpath(os.fsdecode(word))) == name for word in words)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -44,7 +44,7 @@ def make_plan(
             f"nodes={nodes}: launcher {launcher['name']} has {most} node{'s' if most > 1 else ''}",
             f"-e nodes={most}, or a launcher for several nodes",
         )
-    _refuse_unsupported(case, launcher, options)
+    _refuse_unsupported(case, launcher, options, request)
     accelerator = _accelerator(case, node)
     processes = options.get("procs_per_node") or node["accelerators"] or _CPU_PROCESSES
     values, changed = test_case.parameters(case, request["preset"], request.get("params"))
@@ -69,6 +69,7 @@ def make_plan(
         "defaults": {name: about["default"] for name, about in case.get("parameters", {}).items()},
         "changed_parameters": changed,
         "steps": [_step(step, values, nodes) for step in case["steps"]],
+        "jobs": {step["name"]: job_name(case["name"], request["run_id"], step["name"]) for step in case["steps"]},
         "variables": _variables(node, accelerator, processes),
         "metrics": dict(case["metrics"]),
         "checks": [dict(check) for check in case.get("checks", [])],
@@ -80,9 +81,11 @@ _CPU_PROCESSES = 2
 """Processes on a machine without accelerators: the fewest that still distribute."""
 
 
-def _refuse_unsupported(case: Mapping[str, Any], launcher: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def _refuse_unsupported(
+    case: Mapping[str, Any], launcher: Mapping[str, Any], options: Mapping[str, Any], request: Mapping[str, Any]
+) -> None:
     """What a launcher cannot start, by name."""
-    name = launcher["name"]
+    name, nodes = launcher["name"], request["nodes"]
     for step in case["steps"]:
         if step["start"] not in launcher["starts"]:
             known = ", ".join(launcher["starts"])
@@ -90,10 +93,25 @@ def _refuse_unsupported(case: Mapping[str, Any], launcher: Mapping[str, Any], op
                 f"launcher={name} cannot start step {step['name']} by {step['start']}", f"start: {known}"
             )
     shared = launcher.get("shares_files_by")
-    if shared and len(case["steps"]) > 1 and not options[shared]:
+    if shared and not options[shared] and (nodes > 1 or len(case["steps"]) > 1):
+        several = f"{nodes} nodes" if nodes > 1 else f"{len(case['steps'])} steps"
         raise TrainingError(
-            f"case {case['name']} has several steps, which share files", f"-e launcher_params='{shared}=NAME'"
+            f"case {case['name']}: {several} share checkpoints and data", f"-e launcher_params='{shared}=NAME'"
         )
+    longest = launcher.get("longest_name")
+    if longest:
+        for step in case["steps"]:
+            job = job_name(case["name"], request["run_id"], step["name"])
+            if len(f"{job}-{nodes - 1}") > longest:
+                raise TrainingError(
+                    f"{job} is longer than the {longest} characters that a name of {name} may have",
+                    "a shorter name of the case or of its step",
+                )
+
+
+def job_name(case: str, run_id: str, step: str) -> str:
+    """A step's name for engines that allow small letters, digits and hyphens: a DNS label."""
+    return "-".join([case, run_id, step]).lower().replace("_", "-")
 
 
 def _accelerator(case: Mapping[str, Any], node: Mapping[str, Any]) -> str:

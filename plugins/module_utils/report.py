@@ -90,7 +90,7 @@ def why_not_passed(result: Mapping[str, Any], checks: Sequence[Check], metrics: 
     if state == "preempted":
         return "training saved and stopped on request", f"run it again with -e run_id={run_id}"
     if state == "cancelled":
-        return "the run was cancelled", "run the case again"
+        return "the run was cancelled", f"-e run_id={run_id} goes on from its newest checkpoint"
     error = first_error(metrics)
     if error:
         return str(error.get("message") or "training told of an error"), str(

@@ -92,7 +92,7 @@ def _finite_loss(metrics: list[Metric]) -> Check:
             None,
             False,
             "no loss was printed",
-            "nats",
+            "nats/token",
             "print metrics through adt_train.MetricWriter, and read the end of log.txt",
         )
     bad = next((m for m in losses if not is_finite(m["loss"])), None)
@@ -103,10 +103,12 @@ def _finite_loss(metrics: list[Metric]) -> Check:
             None,
             False,
             f"the loss of step {bad.get('step')} is not a number",
-            "nats",
+            "nats/token",
             "lower the learning rate, or check the data",
         )
-    return make_check("finite_loss", losses[-1]["loss"], None, True, f"all {len(losses)} losses are numbers", "nats")
+    return make_check(
+        "finite_loss", losses[-1]["loss"], None, True, f"all {len(losses)} losses are numbers", "nats/token"
+    )
 
 
 _SOURCE = {"first_loss": "first_loss", "last_loss": "last_loss", "held_out_loss": "eval_loss"}

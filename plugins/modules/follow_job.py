@@ -20,6 +20,10 @@ options:
     description: Its arguments.
     type: dict
     required: true
+  offset:
+    description: Byte of the log at which to begin.
+    type: int
+    default: 0
   interval_s:
     description: Seconds between two looks.
     type: float

@@ -55,6 +55,10 @@ job:
   description: The job's state as in RV(job.state), V(absent) when it was never started.
   returned: always
   type: dict
+log_bytes:
+  description: What the log held before; the job's own lines begin there.
+  returned: always
+  type: int
 """
 
 import contextlib
@@ -134,6 +138,8 @@ def main() -> None:
     )
     options = module.params
     job = read_job(options["run_dir"])
+    log = os.path.join(options["run_dir"], "log.txt")
+    log_bytes = os.path.getsize(log) if os.path.exists(log) and not is_alive(job) else 0
     changed = is_alive(job) == (options["state"] == "stopped")
     if changed and not module.check_mode:
         try:
@@ -143,7 +149,7 @@ def main() -> None:
                 job = stop(options["run_dir"], options["grace_s"])
         except OSError as error:
             module.fail_json(msg=f"{options['run_dir']}: the job could not be {options['state']}: {error}")
-    module.exit_json(changed=changed, job=job)
+    module.exit_json(changed=changed, job=job, log_bytes=log_bytes)
 
 
 if __name__ == "__main__":

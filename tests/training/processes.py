@@ -1,4 +1,4 @@
-"""Ranks as processes. They are forked from one process that has imported PyTorch already, so each costs milliseconds."""
+"""Ranks as processes, forked from one that has imported PyTorch already: each costs milliseconds, not seconds."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from typing import Any
 TEST_CASES = Path(__file__).resolve().parents[2] / "test_cases"
 TIMEOUT_S = 90.0
 
-_SLOW_TO_IMPORT = ["numpy", "pytest", "torch._dynamo", "torch.distributed.checkpoint.state_dict", "torch.distributed.fsdp"]
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(_SLOW_TO_IMPORT)
+_fork.set_forkserver_preload(
+    ["numpy", "pytest", "torch._dynamo", "torch.distributed.checkpoint.state_dict", "torch.distributed.fsdp"]
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def on_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[
         ends.append(ours)
         processes.append(process)
     try:
-        return [_receive(end) for end in ends]
+        return _receive(ends)
     finally:
         _end(processes, at_once=True)
 
@@ -145,25 +146,33 @@ def _call(
     os.environ.update(environment)
     told: tuple[str | None, Any]
     try:
-        Ranks.start()
+        ranks = Ranks.start()
         told = (None, function(*arguments))
     except BaseException:
         told = (traceback.format_exc(), None)
     buffer = io.BytesIO()
     torch.save(told, buffer)
     pipe.send_bytes(buffer.getvalue())
+    if not told[0]:
+        ranks.wait()  # rank 0 keeps the addresses of all
     os._exit(0)  # as adt_train.errors.run_main
 
 
-def _receive(end: Connection) -> Any:
+def _receive(ends: Sequence[Connection]) -> list[Any]:
+    """What each rank tells; the first failure is raised at once, for the others may wait for that rank."""
     import torch
 
-    if not end.poll(TIMEOUT_S):
-        raise TimeoutError("a rank does not answer")
-    failure, value = torch.load(io.BytesIO(end.recv_bytes()), weights_only=False)
-    if failure:
-        raise AssertionError(f"a rank failed:\n{failure}")
-    return value
+    values: dict[Connection, Any] = {}
+    deadline = time.monotonic() + TIMEOUT_S
+    while waiting := [end for end in ends if end not in values]:
+        ready = wait(waiting, timeout=max(0, deadline - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"{len(waiting)} of {len(ends)} ranks do not answer")
+        for end in (end for end in waiting if end in ready):
+            failure, values[end] = torch.load(io.BytesIO(end.recv_bytes()), weights_only=False)
+            if failure:
+                raise AssertionError(f"a rank failed:\n{failure}")
+    return [values[end] for end in ends]
 
 
 def _run(

@@ -51,6 +51,7 @@ def load(folder: Path, text: str) -> dict[str, Any]:
 
 
 def test_a_whole_case_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").touch()
     loaded = load(tmp_path, CASE)
     assert loaded["path"] == str(tmp_path)
     assert loaded["steps"][0]["on"] == "all"
@@ -73,6 +74,7 @@ def test_every_shipped_case_is_valid(name: str) -> None:
 def test_the_files_that_a_shipped_case_names_are_there(name: str) -> None:
     loaded = controller.load_case(name, "/")
     assert (Path(loaded["path"]) / f"{loaded['environment']['requirements']}.lock").is_file()
+    assert (Path(loaded["path"]) / loaded["environment"]["image"]).is_file()
 
 
 @pytest.mark.parametrize(

@@ -121,5 +121,5 @@ def test_a_changed_folder_is_told_by_its_revision(tmp_path: Path) -> None:
     assert controller.revision(str(tmp_path)) == f"{clean}-dirty"
 
 
-def test_a_folder_outside_git_has_no_revision(tmp_path: Path) -> None:
-    assert controller.revision(str(tmp_path)) == "unknown"
+def test_a_folder_outside_git_has_the_collections_version(tmp_path: Path) -> None:
+    assert controller.revision(str(tmp_path)) == controller.read_yaml(f"{controller.ROOT}/galaxy.yml")["version"]

@@ -202,8 +202,23 @@ def test_a_step_that_the_launcher_cannot_start_is_refused() -> None:
 
 def test_steps_that_share_files_need_a_place_for_them() -> None:
     assert refusal(launcher=KUBERNETES) == (
-        "case mine has several steps, which share files; fix: -e launcher_params='claim=NAME'"
+        "case mine: 2 steps share checkpoints and data; fix: -e launcher_params='claim=NAME'"
     )
+
+
+def test_nodes_need_a_place_for_the_files_that_they_share() -> None:
+    single = {**CASE, "steps": CASE["steps"][1:]}
+    assert refusal(case=single, launcher=KUBERNETES, nodes=2) == (
+        "case mine: 2 nodes share checkpoints and data; fix: -e launcher_params='claim=NAME'"
+    )
+
+
+def test_a_name_that_is_too_long_for_the_engine_is_refused() -> None:
+    long = {**CASE, "name": "a" * 40, "steps": CASE["steps"][1:]}
+    assert "is longer than the 63 characters that a name of kubernetes may have" in refusal(
+        case=long, launcher=KUBERNETES
+    )
+    assert plan(case=long)["case"]["name"] == "a" * 40
 
 
 def test_a_single_step_needs_no_shared_place() -> None:
@@ -217,8 +232,8 @@ def test_groups_take_all_the_nodes() -> None:
         {"name": "generator", "nodes": 1, "run": ["b"]},
     ]
     grouped = {**CASE, "steps": [{"name": "train", "start": "per_node", "run": ["x"], "groups": groups}]}
-    made = plan(case=grouped, launcher=KUBERNETES, nodes=4)
+    made = plan(case=grouped, launcher=KUBERNETES, nodes=4, launcher_params="claim=fsx")
     assert [group["run"] for group in made["steps"][0]["groups"]] == [["a", "--steps=5"], ["b"]]
-    assert refusal(case=grouped, launcher=KUBERNETES, nodes=2) == (
+    assert refusal(case=grouped, launcher=KUBERNETES, nodes=2, launcher_params="claim=fsx") == (
         "nodes=2: the groups of step train take 4; fix: -e nodes=4"
     )

@@ -318,7 +318,7 @@ def test_columns_that_no_row_fills_are_left_out() -> None:
          ("training saved and stopped on request", "run it again with -e run_id=r1")),
         ({"state": "running"}, [check("exit_status", "fail")], [],
          ("the run has not ended", "attach to it until it ends, with -e attach=r1")),
-        ({"state": "cancelled"}, [], [], ("the run was cancelled", "run the case again")),
+        ({"state": "cancelled"}, [], [], ("the run was cancelled", "-e run_id=r1 goes on from its newest checkpoint")),
         ({"state": "completed"}, [check("throughput", "skip")], [],
          ("no check passed, so nothing is proved", "give the case a check that judges this preset")),
     ],

@@ -30,17 +30,17 @@ from adt_train import (
     Environment,
     MetricWriter,
     StopRequest,
-    UserError,
     checkpoints,
     parse_arguments,
     run_main,
 )
-from adt_train.data import Source, open_source
+from adt_train.data import Source, fit_global_batch, open_source
 from adt_train.flops import flops_per_token
 
 Weights = dict[str, Any]
 STATE = "state.npz"
 VOCABULARY = 256  # bytes
+TINY_BATCH = 16  # rows: what the default learning rate is for
 HEAD_STD = 0.02  # small scores: an untrained model must guess evenly
 
 
@@ -54,7 +54,7 @@ class Settings:
     sequence_length: int = 128
     text: str = ""
     steps: int = 300
-    global_batch: int = 16
+    global_batch: int = 0
     learning_rate: float = 0.004
     warmup_steps: int = 20
     seed: int = 1
@@ -71,17 +71,18 @@ def main() -> int:
     rank, ranks = start_processes(environment)
     stop = StopRequest()  # after jax.distributed, which takes SIGTERM for itself
     devices = jax.device_count()
-    if settings.global_batch % devices:
-        raise UserError(
-            f"global_batch={settings.global_batch} is not a multiple of {devices} devices", f"global_batch={devices}"
-        )
+    settings.global_batch = fit_global_batch(settings.global_batch, TINY_BATCH, devices, "devices")
     tokens = environment.data_dir / "tokens.bin"
     source = open_source(f"tokens:{tokens}", settings.sequence_length, settings.global_batch, settings.seed)
 
     mesh = Mesh(jax.devices(), ("data",))
     same, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     rate = optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate, settings.warmup_steps, settings.steps, settings.learning_rate / 10
+        0.0,
+        settings.learning_rate,
+        settings.warmup_steps,
+        max(settings.steps, settings.warmup_steps + 1),
+        settings.learning_rate / 10,
     )
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.95))
 

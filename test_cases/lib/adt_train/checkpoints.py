@@ -9,6 +9,7 @@ Its manifest's ``about`` is what a reader must know: ``step``, the number of upd
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -120,13 +121,15 @@ def refuse_another(path: Path, about: dict[str, Any], identity: dict[str, Any]) 
 
 def save_error(root: Path, step: int, error: BaseException) -> UserError:
     """Remove what a failed save left; returns what to raise of it."""
-    abandon(root)
     place = root
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 2**20
+    abandon(root)
+    # torch.save has words of its own for a full disk
+    reason = os.strerror(errno.ENOSPC) if free < 1 else _reason(error)
     return UserError(
-        f"the checkpoint of step {step} could not be saved in {root}: {_reason(error)}; {free:.0f} MiB are free there",
+        f"the checkpoint of step {step} could not be saved in {root}: {reason}; {free:.0f} MiB are free there",
         "make room or name another folder, and run again: the last complete checkpoint is kept",
     )
 

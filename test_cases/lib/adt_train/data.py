@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
@@ -31,6 +32,14 @@ TEXT_SHA256 = "2a95af4ac93f5b719944030ce3769070ddf827d847cba42192afa8da989e5dc4"
 
 _HELD_OUT = 10  # one part in so many
 _MASK = (1 << 64) - 1
+
+
+def fit_global_batch(asked: int, at_least: int, ranks: int, name: str = "ranks") -> int:
+    """Rows of a step that ``ranks`` share evenly: those asked for, or with 0 as few as are ``at_least`` so many."""
+    even = math.ceil((asked or at_least) / ranks) * ranks
+    if asked and asked != even:
+        raise UserError(f"global_batch={asked} rows cannot be shared evenly by {ranks} {name}", f"global_batch={even}")
+    return even
 
 
 class Source(Protocol):

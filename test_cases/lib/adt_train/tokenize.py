@@ -34,7 +34,9 @@ def main() -> int:
     try:
         data.write_tokens(Path(settings.out), tokens, vocabulary)
     except OSError as error:
-        raise UserError(f"out={settings.out} cannot be written: {error.strerror}", "another folder, or more room") from None
+        raise UserError(
+            f"out={settings.out} cannot be written: {error.strerror or error}", "another folder, or more room"
+        ) from None
     print(f"{len(tokens)} tokens of a vocabulary of {vocabulary} in {settings.out}")
     return 0
 

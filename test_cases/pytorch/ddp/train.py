@@ -10,7 +10,6 @@ adt_train must be importable: PYTHONPATH=test_cases/lib. Run it again to resume,
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,9 +32,11 @@ from adt_train import (
     parse_arguments,
     run_main,
 )
-from adt_train.data import Source, open_source
+from adt_train.data import Source, fit_global_batch, open_source
 from adt_train.schedules import warmup_cosine
 from adt_train.torch_ranks import Ranks
+
+TINY_BATCH = 16  # rows: what the default learning rate is for
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Settings:
     sequence_length: int = 128
     data: str = "text:"
     steps: int = 240
-    global_batch: int = 16
+    global_batch: int = 0
     learning_rate: float = 6e-3
     final_learning_rate: float = 0.1
     warmup_steps: int = 20
@@ -68,11 +69,7 @@ def main() -> int:
     environment = Environment.read()
     stop = StopRequest()
     ranks = Ranks.start()
-    if settings.global_batch % ranks.count:
-        raise UserError(
-            f"global_batch={settings.global_batch} rows cannot be shared evenly by {ranks.count} ranks",
-            f"global_batch={math.ceil(settings.global_batch / ranks.count) * ranks.count}",
-        )
+    settings.global_batch = fit_global_batch(settings.global_batch, TINY_BATCH, ranks.count)
     lanes = ranks.lanes(settings.global_batch)
     source = open_source(settings.data, settings.sequence_length, settings.global_batch, settings.seed)
     shape = Shape(source.vocabulary, settings.width, settings.layers)

@@ -23,10 +23,12 @@ from setup_model import build_model, make_mesh
 from torch import Tensor
 
 from adt_train import EXIT_SAVED, Environment, MetricWriter, StopRequest, UserError, parse_arguments, run_main
-from adt_train.data import Source, open_source
+from adt_train.data import Source, fit_global_batch, open_source
 from adt_train.schedules import warmup_cosine
 from adt_train.torch_checkpoints import TorchCheckpoints
 from adt_train.torch_ranks import Ranks
+
+TINY_BATCH = 8  # rows: what the default learning rate is for
 
 
 @dataclass
@@ -38,8 +40,8 @@ class Settings:
     data: str = "text:"
     tokenizer: str = "bytes"
     steps: int = 300
-    global_batch: int = 8
-    micro_batch: int = 4
+    global_batch: int = 0
+    micro_batch: int = 0
     learning_rate: float = 4e-3
     final_learning_rate: float = 0.1
     warmup_steps: int = 20
@@ -70,7 +72,9 @@ def main() -> int:
     environment = Environment.read()
     stop = StopRequest()
     ranks = Ranks.start()
-    refuse_misfits(settings, ranks)
+    fit_batches(settings, ranks)
+    if settings.model not in SHAPES:
+        raise UserError(f"model={settings.model!r} is not known", f"one of {', '.join(SHAPES)}")
     shape = SHAPES[settings.model]
     source = open_source(
         settings.data, settings.sequence_length, settings.global_batch, settings.seed, settings.tokenizer
@@ -160,15 +164,15 @@ def main() -> int:
     return 0
 
 
-def refuse_misfits(settings: Settings, ranks: Ranks) -> None:
-    """Stop where settings do not fit together."""
-    if settings.model not in SHAPES:
-        raise UserError(f"model={settings.model!r} is not known", f"one of {', '.join(SHAPES)}")
-    together = settings.micro_batch * ranks.count
-    if settings.global_batch % together:
+def fit_batches(settings: Settings, ranks: Ranks) -> None:
+    """Batches that were left open, filled in for this many ranks; refuses those that do not fit."""
+    settings.global_batch = fit_global_batch(settings.global_batch, TINY_BATCH, ranks.count)
+    rows = settings.global_batch // ranks.count
+    settings.micro_batch = settings.micro_batch or rows
+    if rows % settings.micro_batch:
+        together = settings.micro_batch * ranks.count
         raise UserError(
-            f"global_batch={settings.global_batch} is not a multiple of micro_batch × ranks, "
-            f"{settings.micro_batch} × {ranks.count}",
+            f"micro_batch={settings.micro_batch}: the {rows} rows of a rank, of {settings.global_batch}, are no multiple",
             f"global_batch={math.ceil(settings.global_batch / together) * together}, or another micro_batch",
         )
 

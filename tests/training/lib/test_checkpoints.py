@@ -203,12 +203,14 @@ def test_a_failed_save_names_the_reason_and_the_free_space_and_leaves_the_last_g
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_space_above_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="Not a directory; [0-9]+ MiB are free there"):
+    with pytest.raises(UserError, match=r"Not a directory; [0-9]+ MiB are free there"):
         checkpoints.save(tmp_path / "file/checkpoints", 2, {"step": 2}, 1, print, writer())
 
 
 def test_the_reason_is_found_inside_what_pytorch_gathers_from_its_ranks(tmp_path: Path) -> None:
-    class Gathered(Exception):
-        failures = {1: (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "its traceback")}
+    class GatheredError(Exception):
+        def __init__(self) -> None:
+            super().__init__("CheckpointException\nranks: 1")
+            self.failures = {1: (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "its traceback")}
 
-    assert "Disk quota exceeded" in checkpoints.save_error(tmp_path, 2, Gathered("CheckpointException\nranks: 1")).message
+    assert "Disk quota exceeded" in checkpoints.save_error(tmp_path, 2, GatheredError()).message

@@ -13,9 +13,7 @@ from adt_train import Environment, MetricWriter
 
 def writer(rank: int = 0, peak_tflops: float | None = None) -> MetricWriter:
     environment = dataclasses.replace(Environment.read(), attempt=3, peak_tflops=peak_tflops)
-    return MetricWriter(
-        environment, rank, accelerators=4, tokens_per_step=1000, flops_per_token=1e9, total_steps=50
-    )
+    return MetricWriter(environment, rank, accelerators=4, tokens_per_step=1000, flops_per_token=1e9, total_steps=50)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:

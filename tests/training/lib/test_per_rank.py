@@ -43,7 +43,7 @@ def test_the_first_failure_ends_the_others_and_is_told() -> None:
 
 
 def test_who_does_not_end_when_asked_is_killed() -> None:
-    impatient = "import sys; from adt_train import per_rank; per_rank.GRACE_S = 0.3; sys.exit(per_rank.main(sys.argv[1:]))"
+    impatient = "import sys; from adt_train import per_rank as p; p.GRACE_S = 0.3; sys.exit(p.main(sys.argv[1:]))"
     script = '[ "$ADT_RANK" = 1 ] && exit 3; trap "" TERM; while :; do sleep 0.05; done'
     started = time.monotonic()
     assert launch(script, [sys.executable, "-c", impatient]).returncode == 3

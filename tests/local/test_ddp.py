@@ -1,0 +1,82 @@
+"""Case ddp through the play: interrupted and resumed, left to itself and followed again, cancelled."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+from ansible_collections.awsome.distributed_training.tests import support
+from ansible_collections.awsome.distributed_training.tests.local import cases
+
+
+def test_an_interrupted_run_saves_and_goes_on_where_it_stopped(workplace: Path) -> None:
+    args = ["-e", "case=ddp", "-e", "params='steps=120 eval_rows=32'"]
+    with cases.Play(args, workplace) as play:
+        play.wait_for("\nstep 29/120")
+        play.signal(signal.SIGINT)
+        assert play.wait() != 0
+    run = support.latest_run(workplace, "ddp")
+    cases.wait_until(lambda: cases.job(run)["state"] == "exited", "the job ends")
+    assert cases.job(run)["exit_status"] == 75
+    assert (run / "saved.1").exists()
+    asked = re.search(r'"name": "saved_on_request".*"step": (\d+)', (run / "log.txt").read_text())
+    assert asked
+    saved = int(asked[1])
+    assert 30 <= saved < 120
+
+    resumed = support.play([*args, "-e", f"run_id={run.name}"], workplace)
+
+    assert resumed.returncode == 0, resumed.stdout
+    assert f"resumed: from step-{saved:08d}" in resumed.stdout
+    assert "\nstep 0/120" not in resumed.stdout
+    steps = [line for line in cases.metrics(run) if line["kind"] == "step"]
+    assert [line["attempt"] for line in steps] == sorted(line["attempt"] for line in steps)
+    assert [line["step"] for line in steps] == sorted({0, *range(9, 120, 10), saved})
+    assert next(line["step"] for line in steps if line["attempt"] == 2) == saved
+    result = cases.result(run)
+    assert (result["attempts"], result["state"], result["verdict"]) == (2, "completed", "pass")
+
+
+def test_a_detached_run_outlives_its_follower_and_is_followed_again(workplace: Path) -> None:
+    started = support.play(["-e", "case=ddp detach=true", "-e", "params='steps=80 eval_rows=32'"], workplace)
+    assert started.returncode == 0, started.stdout
+    run = support.latest_run(workplace, "ddp")
+    attach = f"-e attach={run.name}"
+    assert attach in started.stdout
+    with cases.Play(attach.split(), workplace) as follower:
+        follower.wait_for("\nstep 0/80")
+        follower.signal(signal.SIGKILL)
+        follower.wait()
+    job = cases.job(run)
+    assert job["state"] == "running"
+    os.kill(job["pid"], 0)
+    assert not (run / "result.json").exists()
+
+    ran = support.play(attach.split(), workplace)
+
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.index("\nstep 0/80") < ran.stdout.index("\nstep 79/80") < ran.stdout.index("verdict: pass")
+    result = cases.result(run)
+    assert (result["attempts"], result["state"], result["verdict"]) == (1, "completed", "pass")
+
+
+def test_a_cancelled_run_saves_and_a_second_cancel_finds_nothing_to_stop(workplace: Path) -> None:
+    started = support.play(["-e", "case=ddp detach=true", "-e", "params=steps=2000"], workplace)
+    assert started.returncode == 0, started.stdout
+    run = support.latest_run(workplace, "ddp")
+    cases.wait_until(lambda: '"kind": "step"' in (run / "log.txt").read_text(), "training begins")
+    cancel = ["-e", f"cancel={run.name}"]
+
+    cancelled = support.play(cancel, workplace)
+    assert cancelled.returncode == 0, cancelled.stdout
+    assert cases.job(run)["exit_status"] == 75
+    assert cases.result(run)["state"] == "cancelled"
+    assert list((run / "checkpoints").glob("step-*"))
+    assert (run / "report.html").exists()
+
+    again = support.play(cancel, workplace)
+    assert again.returncode == 0, again.stdout
+    assert f"run {run.name} does not run: nothing was stopped" in again.stdout
+    assert cases.result(run)["state"] == "cancelled"
