@@ -1,4 +1,4 @@
-"""Case fsdp, preset tiny, through the play: one whole run, what it shows and leaves, and what its checks would catch."""
+"""Case fsdp, preset tiny, through the play: one whole run, what it leaves, and what its checks would catch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,26 @@ from ansible_collections.awsome.distributed_training.tests.local import cases
 
 LIMIT = 2.0
 TEXT = support.ROOT / "test_cases/lib/adt_train/text/python_reference.txt"
-RESULT_KEYS = (
-    "schema run_id case preset launcher state attempts nodes world_size instance_type started ended revision stack "
-    "metrics checks transport verdict"
-).split()
+RESULT_KEYS = [
+    "schema",
+    "run_id",
+    "case",
+    "preset",
+    "launcher",
+    "state",
+    "attempts",
+    "nodes",
+    "world_size",
+    "instance_type",
+    "started",
+    "ended",
+    "revision",
+    "stack",
+    "metrics",
+    "checks",
+    "transport",
+    "verdict",
+]
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def fit_batches(settings: Settings, ranks: Ranks) -> None:
     if rows % settings.micro_batch:
         together = settings.micro_batch * ranks.count
         raise UserError(
-            f"micro_batch={settings.micro_batch}: the {rows} rows of a rank, of {settings.global_batch}, are no multiple",
+            f"micro_batch={settings.micro_batch} does not divide a rank's {rows} of {settings.global_batch} rows",
             f"global_batch={math.ceil(settings.global_batch / together) * together}, or another micro_batch",
         )
 

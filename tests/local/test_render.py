@@ -1,0 +1,180 @@
+"""render_to: a folder that runs without Ansible, and Kubernetes objects that are compared with golden files.
+
+UPDATE_GOLDEN=1 pytest tests/local/test_render.py writes tests/golden/ again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.awsome.distributed_training.tests import support
+from ansible_collections.awsome.distributed_training.tests.local import cases
+
+GOLDEN = support.ROOT / "tests/golden/kubernetes"
+ON_GPUS = "nodes=2 launcher_params='instance_type=p5.48xlarge claim=fsx'"
+RENDERED = {
+    "fsdp": f"case=fsdp {ON_GPUS}",
+    "ddp": f"case=ddp {ON_GPUS}",
+    "jax": f"case=jax {ON_GPUS}",
+    "ddp-on-cpus": "case=ddp",
+}
+RUN_ID = "20261124T000000Z-abcd"
+
+RANK = """
+import json, os
+rank, ranks, attempt = (os.environ[f"ADT_{name}"] for name in ("RANK", "WORLD_SIZE", "ATTEMPT"))
+print("rank", rank, "of", ranks, "attempt", attempt, "reads", open(os.environ["ADT_DATA_DIR"] + "/data").read())
+print("ADT_METRIC", json.dumps({"kind": "eval", "attempt": int(attempt), "step": 1, "loss": 1.0}))
+"""
+STEPS = [
+    {
+        "name": "prepare",
+        "start": "single",
+        "on": "one",
+        "when": "changed",
+        "makes": ["$ADT_DATA_DIR/data"],
+        "run": ["python", "-c", "import sys; print('data', end='', file=open(sys.argv[1], 'x'))", "$ADT_DATA_DIR/data"],
+    },
+    {"name": "train", "start": "per_rank", "run": ["python", "train.py"]},
+]
+
+
+def test_a_rendered_case_runs_without_ansible_wherever_it_is_moved(workplace: Path) -> None:
+    cases.write_case(workplace / "mine", RANK, steps=STEPS)
+    ran = support.play(["-e", "case=./mine render_to=job launcher_params='procs_per_node=2'"], workplace)
+    assert ran.returncode == 0, ran.stdout
+    assert support.files_under(workplace / "job") >= {"job.sh", "plan.yml", "case/train.py", "lib/adt_train/metrics.py"}
+    shutil.rmtree(workplace / "mine")
+    moved = workplace / "moved to another place"
+    (workplace / "job").rename(moved)
+    bare = {name: None for name in os.environ} | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+    for attempt in (1, 2):
+        ran = support.run(["bash", moved / "job.sh"], workplace, bare)
+        assert ran.returncode == 0, ran.stdout
+        for rank in (0, 1):
+            assert f"rank {rank} of 2 attempt {attempt} reads data" in ran.stdout
+    assert "step prepare: what it makes is there" in ran.stdout
+    assert {path.name for path in workplace.iterdir()} == {moved.name}
+
+
+def test_rendered_ddp_trains_in_an_environment_of_the_users_own(trained_ddp: Path, workplace: Path) -> None:
+    params = "steps=5 eval_rows=16"
+    ran = support.play(["-e", "case=ddp render_to=job", "-e", f"params='{params}'"], workplace)
+    assert ran.returncode == 0, ran.stdout
+    assert (workplace / "job/requirements.lock").exists()
+    python = re.search(r"^export ADT_PYTHON=(\S+)$", (trained_ddp / "job.sh").read_text(), re.MULTILINE)
+    assert python
+    ran = support.run(["bash", "job/job.sh"], workplace, {"ADT_PYTHON": python[1]})
+    assert ran.returncode == 0, ran.stdout
+    lines = [json.loads(line.partition("ADT_METRIC ")[2]) for line in ran.stdout.splitlines() if "ADT_METRIC " in line]
+    assert [line["step"] for line in lines if line["kind"] == "step"] == [0, 4]
+    assert (workplace / "job/checkpoints/step-00000005/manifest.json").exists()
+
+
+@pytest.fixture(scope="module")
+def rendered(make_workplace: Callable[[str], Path]) -> Path:
+    """Folders of Kubernetes objects by their names in RENDERED."""
+    folder = make_workplace("rendered")
+
+    def render(name: str) -> None:
+        image = f"registry.example.com/{name.partition('-')[0]}:1"
+        request = f"{RENDERED[name]} launcher=kubernetes image={image} run_id={RUN_ID} render_to={name}"
+        ran = support.play(["-e", request], folder)
+        assert ran.returncode == 0, ran.stdout
+
+    cases.two_at_a_time([lambda name=name: render(name) for name in RENDERED])  # type: ignore[misc]
+    if os.environ.get("UPDATE_GOLDEN"):
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        for name in RENDERED:
+            (GOLDEN / name).mkdir(parents=True)
+            for path in (folder / name).glob("*.yaml"):
+                shutil.copy(path, GOLDEN / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_the_objects_are_those_of_the_golden_files(name: str, rendered: Path) -> None:
+    expected = {path.name: path.read_text() for path in (GOLDEN / name).glob("*.yaml")}
+    assert expected
+    assert {path.name: path.read_text() for path in (rendered / name).glob("*.yaml")} == expected
+
+
+def objects(folder: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The service and the job of each step, in the steps' order."""
+    pairs = []
+    for path in sorted(folder.glob("*.yaml")):
+        service, job = yaml.safe_load_all(path.read_text())
+        pairs.append((service, job))
+    return pairs
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_each_step_is_an_indexed_job_whose_pods_find_each_other(name: str, rendered: Path) -> None:
+    for service, job in objects(rendered / name):
+        assert (service["kind"], service["spec"]["clusterIP"]) == ("Service", "None")
+        assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+        assert (job["kind"], job["spec"]["completionMode"]) == ("Job", "Indexed")
+        assert job["spec"]["completions"] == job["spec"]["parallelism"]
+        assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"] == job["metadata"]["name"]
+        assert len(f"{job['metadata']['name']}-{job['spec']['completions'] - 1}") <= 63
+    _, train = objects(rendered / name)[-1]
+    (container,) = train["spec"]["template"]["spec"]["containers"]
+    if name == "ddp-on-cpus":
+        assert train["spec"]["completions"] == 1
+        assert "resources" not in container
+    else:
+        assert train["spec"]["completions"] == 2
+        limits = container["resources"]["limits"]
+        assert (limits["nvidia.com/gpu"], limits["vpc.amazonaws.com/efa"]) == (8, 32)
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_the_scripts_are_bash(name: str, rendered: Path) -> None:
+    for script in scripts(rendered / name):
+        assert support.run(["bash", "-n", "-c", script], rendered).stdout == ""
+
+
+def scripts(folder: Path) -> list[str]:
+    """What the container of each step runs."""
+    found = []
+    for _, job in objects(folder):
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == ["bash", "-c"]
+        (script,) = container["args"]
+        found.append(script)
+    return found
+
+
+def test_the_containers_scripts_prepare_once_and_train_on_two_nodes(workplace: Path) -> None:
+    """The scripts as two pods would run them, with the shared folder and the image's folders put elsewhere."""
+    case = cases.write_case(workplace / "mine", RANK, steps=STEPS)
+    params = "claim=fsx procs_per_node=2"
+    request = f"case=./mine launcher=kubernetes image=mine nodes=2 render_to=job launcher_params='{params}'"
+    ran = support.play(["-e", request], workplace)
+    assert ran.returncode == 0, ran.stdout
+    shared, library = workplace / "fsx", support.ROOT / "test_cases/lib"
+    prepare, train = (
+        script.replace("/fsx/", f"{shared}/").replace("/opt/adt/lib", str(library))
+        for script in scripts(workplace / "job")
+    )
+
+    def pod(script: str, index: int) -> str:
+        env = {"JOB_COMPLETION_INDEX": str(index), "PATH": f"{support.BIN}:{os.environ['PATH']}"}
+        ran = support.run(["bash", "-c", script], case, env)
+        assert ran.returncode == 0, ran.stdout
+        return ran.stdout
+
+    for attempt in (1, 2):
+        pod(prepare, 0)  # its data is made once: it opens the file for creation alone
+        for index, printed in enumerate(cases.two_at_a_time([lambda: pod(train, 0), lambda: pod(train, 1)])):
+            for rank in (2 * index, 2 * index + 1):
+                assert f"rank {rank} of 4 attempt {attempt} reads data" in printed
