@@ -143,7 +143,10 @@ def start_processes(environment: Environment) -> tuple[int, int]:
     """Join the other processes; returns this process's number and how many there are."""
     rank, ranks = int(os.environ.get("ADT_RANK") or 0), int(os.environ.get("ADT_WORLD_SIZE") or 1)
     if ranks > 1:
-        jax.distributed.initialize(f"{environment.head_addr}:{environment.head_port}", ranks, rank)
+        # each process takes one GPU of its node, not all that it sees
+        own = [int(os.environ["ADT_LOCAL_RANK"])] if environment.accelerator == "cuda" else None
+        head = f"{environment.head_addr}:{environment.head_port}"
+        jax.distributed.initialize(head, ranks, rank, local_device_ids=own)
     return rank, ranks
 
 
