@@ -69,6 +69,10 @@ fresh: $(VENV)/.dev ## the README word by word, as an ordinary user on a bare De
 lock: $(VENV)/.runtime ## write the lock files again (needs uv)
 	@$(BIN)/python $(ROOT)/requirements/lock.py
 
+.PHONY: evidence
+evidence: ## write docs/evidence.md from evidence/
+	@$(PYTHON) $(ROOT)/tests/lint/evidence.py
+
 .PHONY: clean
 clean: ## remove .venv, build and the runs made here
 	rm -rf $(VENV) $(ROOT)/build $(ROOT)/runs

@@ -110,9 +110,10 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path + ".new", "w", encoding="utf-8") as file:
+    part = f"{path}.{os.getpid()}.new"  # two plays may collect the same run: one that follows it, one that cancels it
+    with open(part, "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(path + ".new", path)
+    os.replace(part, path)
 
 
 def _utc(seconds: float | None) -> str | None:

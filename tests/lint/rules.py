@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
+
+from ansible_collections.awsome.distributed_training.plugins.module_utils.jsonschema_subset import validate
+from ansible_collections.awsome.distributed_training.tests.lint import evidence
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULE_UTILS = "ansible_collections.awsome.distributed_training.plugins.module_utils"
@@ -127,7 +131,7 @@ def modules_are_documented(files: Files) -> Iterator[Violation]:
 
 def data_and_schemas_belong_together(files: Files) -> Iterator[Violation]:
     """data/NAME.yml, data/NAMEs/*.yml and case.yml each have a schema, and every schema has data."""
-    used = set()
+    used = {"schemas/evidence.schema.json"}
     for path in select(files, ("data/*.yml", "test_cases/*/*/case.yml")):
         parts = PurePath(path).parts
         name = PurePath(path).stem if parts[0] == "test_cases" or len(parts) == 2 else parts[1].removesuffix("s")
@@ -141,18 +145,42 @@ def data_and_schemas_belong_together(files: Files) -> Iterator[Violation]:
 
 
 _EVIDENCE = re.compile(r"<!-- evidence: (\S+) -->")
+_HARDWARE = re.compile(r"\b(NVIDIA|[ABH][12]00|GB?[23]00|Trainium)\b")
 
 
 def claims_have_evidence(files: Files) -> Iterator[Violation]:
-    """A line of README.md that is marked with the name of its evidence."""
-    if not select(files, ("evidence/*",)):
-        return
-    for number, line in enumerate(files.get("README.md", "").splitlines(), 1):
-        for name in _EVIDENCE.findall(line):
+    """A line of README.md that says what ran on hardware names its evidence, which is there."""
+    for number, line in prose(files.get("README.md", "")):
+        named = _EVIDENCE.findall(line)
+        if _HARDWARE.search(line) and not named:
+            yield Violation("README.md", number, "a claim without evidence", "end it with <!-- evidence: NAME -->")
+        for name in named:
             if f"evidence/{name}.json" not in files:
                 yield Violation(
                     "README.md", number, f"no evidence/{name}.json", "run what writes it, or drop the claim"
                 )
+
+
+def evidence_is_told(files: Files) -> Iterator[Violation]:
+    """Every evidence/NAME.json has the form of its schema, and docs/evidence.md tells them all."""
+    rows = {}
+    for path in select(files, ("evidence/*.json",)):
+        rows[PurePath(path).stem] = row = json.loads(files[path])
+        for problem in validate(row, json.loads(files["schemas/evidence.schema.json"]), path):
+            yield Violation(path, 1, problem.message, problem.fix)
+            return
+    if rows and files.get(evidence.PAGE) != evidence.page(rows):
+        yield Violation(evidence.PAGE, 1, "it does not tell what evidence/ holds", "make evidence")
+
+
+def prose(markdown: str) -> Iterator[tuple[int, str]]:
+    """The lines outside of code blocks, with their numbers."""
+    code = False
+    for number, line in enumerate(markdown.splitlines(), 1):
+        if line.startswith("```"):
+            code = not code
+        elif not code:
+            yield number, line
 
 
 RULES: tuple[Callable[[Files], Iterator[Violation]], ...] = (
@@ -165,6 +193,7 @@ RULES: tuple[Callable[[Files], Iterator[Violation]], ...] = (
     modules_are_documented,
     data_and_schemas_belong_together,
     claims_have_evidence,
+    evidence_is_told,
 )
 
 

@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -108,7 +109,10 @@ def test_the_metrics_are_those_of_the_log(trained: Trained) -> None:
 
 def test_every_metric_has_the_fields_that_are_documented(trained: Trained) -> None:
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text("docs/metrics.md"), re.MULTILINE | re.DOTALL))
-    documented = {name: set(re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE)) for name, body in sections.items()}
+    documented = {
+        name: set(re.findall(r"^\| `(\w+)` \|", body.partition("\n**")[0], re.MULTILINE))
+        for name, body in sections.items()
+    }
     for line in cases.metrics(trained.run):
         if line["kind"] == "event":
             assert {"name", "message"} <= set(line) - documented["Every line"]
@@ -164,8 +168,8 @@ def afterwards(
     run_id = ["-e", f"run_id={trained.run.name}"]
     ran = cases.two_at_a_time(
         [
-            lambda: support.play(["-e", "case=fsdp", *run_id], trained.standing),
-            lambda: support.play(["-e", "case=./mine/fsdp", *run_id], folder),
+            partial(support.play, ["-e", "case=fsdp", *run_id], trained.standing),
+            partial(support.play, ["-e", "case=./mine/fsdp", *run_id], folder),
         ]
     )
     return list(zip(ran, (trained.run, copy), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ with open(sys.argv[2], "a") as file:
 RANK = """
 import json, os, sys
 rank, ranks, attempt = (os.environ[f"ADT_{name}"] for name in ("RANK", "WORLD_SIZE", "ATTEMPT"))
-print("rank", rank, "of", ranks, "attempt", attempt, sys.argv[1:])
+print(f"rank {rank} of {ranks} attempt {attempt} {sys.argv[1:]}\\n", end="")  # one write: ranks share the log
 if rank == "0":
     print("ADT_METRIC", json.dumps({"kind": "eval", "attempt": int(attempt), "step": 1, "loss": 1.0}))
 """
@@ -111,10 +112,24 @@ def test_a_step_that_makes_data_runs_again_when_its_words_changed(workplace: Pat
     assert made == ["it's one\n", "it's one\n", "it's one\nit's two\n"]
 
 
+def test_who_follows_a_run_is_told_that_another_terminal_cancelled_it(workplace: Path) -> None:
+    cases.write_case(workplace / "long", cases.training(steps=1000, pause_s=0.1))
+    with cases.Play(["-e", "case=./long"], workplace) as follower:
+        follower.wait_for("\nstep 0/1000")
+        run = support.latest_run(workplace, "long")
+        cancelled = support.play(["-e", f"cancel={run.name}"], workplace)
+        assert cancelled.returncode == 0, cancelled.stdout
+        assert follower.wait() != 0
+        says = f"long: the run was cancelled; fix: -e run_id={run.name} goes on from its newest checkpoint"
+        assert says in follower.shown()
+    assert cases.result(run)["state"] == "cancelled"
+    assert (run / "saved.1").exists()
+
+
 FAILING = {
     "nan": (
         'print(\'ADT_METRIC {"kind": "step", "step": 0, "steps": 0, "loss": "nan"}\')',
-        "nan: check finite_loss nan nats: the loss of step 0 is not a number; fix: lower the learning rate",
+        "nan: check finite_loss nan nats/token: the loss of step 0 is not a number; fix: lower the learning rate",
     ),
     "silent": ("pass", "silent: check finite_loss: no loss was printed; fix: print metrics through adt_train"),
     "exits": (
@@ -123,7 +138,7 @@ FAILING = {
     ),
     "early": (
         'print(\'ADT_METRIC {"kind": "step", "step": 3, "steps": 9, "loss": 1.0}\')',
-        "early: check last_step 3 steps: training ended before step 9; fix: read the end of log.txt",
+        "early: check last_step 4 steps: training ended before step 9; fix: read the end of log.txt",
     ),
 }
 
@@ -134,9 +149,7 @@ def failed(make_workplace: Callable[[str], Path]) -> dict[str, tuple[subprocess.
     folder = make_workplace("failing")
     for name, (script, _) in FAILING.items():
         cases.write_case(folder / name, script)
-    ran = cases.two_at_a_time(
-        [lambda name=name: support.play(["-e", f"case=./{name}"], folder) for name in FAILING]  # type: ignore[misc]
-    )
+    ran = cases.two_at_a_time([partial(support.play, ["-e", f"case=./{name}"], folder) for name in FAILING])
     return {name: (one, folder) for name, one in zip(FAILING, ran, strict=True)}
 
 

@@ -9,7 +9,10 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +32,10 @@ RENDERED = {
 RUN_ID = "20261124T000000Z-abcd"
 
 RANK = """
-import json, os
+import os
 rank, ranks, attempt = (os.environ[f"ADT_{name}"] for name in ("RANK", "WORLD_SIZE", "ATTEMPT"))
-print("rank", rank, "of", ranks, "attempt", attempt, "reads", open(os.environ["ADT_DATA_DIR"] + "/data").read())
-print("ADT_METRIC", json.dumps({"kind": "eval", "attempt": int(attempt), "step": 1, "loss": 1.0}))
+data = open(os.environ["ADT_DATA_DIR"] + "/data").read()
+print(f"rank {rank} of {ranks} attempt {attempt} reads {data}\\n", end="")  # one write: ranks share the log
 """
 STEPS = [
     {
@@ -91,7 +94,7 @@ def rendered(make_workplace: Callable[[str], Path]) -> Path:
         ran = support.play(["-e", request], folder)
         assert ran.returncode == 0, ran.stdout
 
-    cases.two_at_a_time([lambda name=name: render(name) for name in RENDERED])  # type: ignore[misc]
+    cases.two_at_a_time([partial(render, name) for name in RENDERED])
     if os.environ.get("UPDATE_GOLDEN"):
         shutil.rmtree(GOLDEN, ignore_errors=True)
         for name in RENDERED:
@@ -154,18 +157,19 @@ def scripts(folder: Path) -> list[str]:
     return found
 
 
+def outside_a_cluster(script: str, workplace: Path) -> str:
+    """The script with the shared folder and the image's folders put elsewhere."""
+    library = support.ROOT / "test_cases/lib"
+    return script.replace("/fsx/", f"{workplace}/fsx/").replace("/opt/adt/lib", str(library))
+
+
 def test_the_containers_scripts_prepare_once_and_train_on_two_nodes(workplace: Path) -> None:
-    """The scripts as two pods would run them, with the shared folder and the image's folders put elsewhere."""
     case = cases.write_case(workplace / "mine", RANK, steps=STEPS)
     params = "claim=fsx procs_per_node=2"
     request = f"case=./mine launcher=kubernetes image=mine nodes=2 render_to=job launcher_params='{params}'"
     ran = support.play(["-e", request], workplace)
     assert ran.returncode == 0, ran.stdout
-    shared, library = workplace / "fsx", support.ROOT / "test_cases/lib"
-    prepare, train = (
-        script.replace("/fsx/", f"{shared}/").replace("/opt/adt/lib", str(library))
-        for script in scripts(workplace / "job")
-    )
+    prepare, train = (outside_a_cluster(script, workplace) for script in scripts(workplace / "job"))
 
     def pod(script: str, index: int) -> str:
         env = {"JOB_COMPLETION_INDEX": str(index), "PATH": f"{support.BIN}:{os.environ['PATH']}"}
@@ -175,6 +179,37 @@ def test_the_containers_scripts_prepare_once_and_train_on_two_nodes(workplace: P
 
     for attempt in (1, 2):
         pod(prepare, 0)  # its data is made once: it opens the file for creation alone
-        for index, printed in enumerate(cases.two_at_a_time([lambda: pod(train, 0), lambda: pod(train, 1)])):
+        for index, printed in enumerate(cases.two_at_a_time([partial(pod, train, 0), partial(pod, train, 1)])):
             for rank in (2 * index, 2 * index + 1):
                 assert f"rank {rank} of 4 attempt {attempt} reads data" in printed
+
+
+def test_a_pod_that_must_go_saves_and_its_successor_goes_on(workplace: Path) -> None:
+    case = cases.write_case(workplace / "mine", cases.training(steps=25, pause_s=0.1))
+    request = f"case=./mine launcher=kubernetes image=mine run_id={RUN_ID} render_to=job launcher_params='claim=fsx'"
+    ran = support.play(["-e", request], workplace)
+    assert ran.returncode == 0, ran.stdout
+    (script,) = scripts(workplace / "job")
+    words = ["bash", "-c", outside_a_cluster(script, workplace)]
+    env = {**os.environ, "JOB_COMPLETION_INDEX": "0", "PATH": f"{support.BIN}:{os.environ['PATH']}"}
+    printed = workplace / "printed.txt"
+    with open(printed, "wb") as file:
+        pod = subprocess.Popen(words, cwd=case, env=env, stdout=file, stderr=file, start_new_session=True)
+    try:
+        cases.wait_until(lambda: '"kind": "step"' in printed.read_text(), "training begins")
+        pod.send_signal(signal.SIGTERM)  # to the first process alone, as Kubernetes does
+        assert pod.wait(60) == 75, printed.read_text()
+    finally:
+        if pod.poll() is None:
+            os.killpg(pod.pid, signal.SIGKILL)
+    run = workplace / "fsx/runs/mine" / RUN_ID
+    (saved,) = (int(path.name.removeprefix("step-")) for path in (run / "checkpoints").iterdir())
+    assert 0 < saved < 25
+    assert (run / "saved.1").exists()
+
+    ran = support.run(words, case, env)
+
+    assert ran.returncode == 0, ran.stdout
+    lines = [json.loads(line.partition("ADT_METRIC ")[2]) for line in ran.stdout.splitlines() if "ADT_METRIC " in line]
+    assert (lines[0]["attempt"], lines[0]["step"]) == (2, saved)
+    assert (lines[-1]["kind"], lines[-1]["step"]) == ("eval", 25)

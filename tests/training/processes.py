@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 TEST_CASES = Path(__file__).resolve().parents[2] / "test_cases"
-TIMEOUT_S = 90.0
+TIMEOUT_S = 60.0
 
 _fork = multiprocessing.get_context("forkserver")
 _fork.set_forkserver_preload(

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from ansible_collections.awsome.distributed_training.tests.lint import rules
+from ansible_collections.awsome.distributed_training.tests.lint import evidence, rules
 
 Rule = Callable[[rules.Files], Iterator[rules.Violation]]
 TASKS = "roles/slurm/tasks/main.yml"
@@ -194,9 +196,27 @@ def test_a_schema_without_data_is_refused() -> None:
 
 
 def test_a_claim_without_evidence_is_refused() -> None:
-    readme = "It runs.\n<!-- evidence: local --> It trains. <!-- evidence: gpu -->\n"
+    readme = "It runs.\n<!-- evidence: local --> It trains. <!-- evidence: gpu -->\n```\nH100\n```\nOn one H200.\n"
     files = {"README.md": readme, "evidence/local.json": "{}"}
-    assert lines(rules.claims_have_evidence, files) == [("README.md", 2)]
+    assert lines(rules.claims_have_evidence, files) == [("README.md", 2), ("README.md", 6)]
+
+
+ROW = {"schema": 1, "subject": "a", "ran_on": "b", "kind": "GPU", "command": "c", "date": "2026-11-24",
+       "revision": "0a030e6", "result": "d"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "page", "place"),
+    [
+        (ROW, evidence.page({"one": ROW}), []),
+        (ROW, evidence.page({}), [("docs/evidence.md", 1)]),
+        ({**ROW, "revision": "newest"}, evidence.page({"one": ROW}), [("evidence/one.json", 1)]),
+    ],
+)
+def test_evidence_is_well_formed_and_told(row: dict[str, Any], page: str, place: list[tuple[str, int]]) -> None:
+    schema = (rules.ROOT / "schemas/evidence.schema.json").read_text()
+    files = {"evidence/one.json": json.dumps(row), "docs/evidence.md": page, "schemas/evidence.schema.json": schema}
+    assert lines(rules.evidence_is_told, files) == place
 
 
 def test_the_rules_see_the_project_but_not_what_others_wrote() -> None:

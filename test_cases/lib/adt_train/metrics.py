@@ -13,7 +13,8 @@ from adt_train.environment import Environment
 def print_metric(metric: dict[str, Any]) -> None:
     """One line on standard output, at once. NaN and infinity become text, so that each line stays valid JSON."""
     told = {key: _told(value) for key, value in metric.items()}
-    print(f"ADT_METRIC {json.dumps(told, allow_nan=False)}", flush=True)
+    # in one write: other ranks share the log, and unbuffered Python would write the end of the line by itself
+    print(f"ADT_METRIC {json.dumps(told, allow_nan=False)}\n", end="", flush=True)
 
 
 class MetricWriter:

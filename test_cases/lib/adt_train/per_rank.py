@@ -21,6 +21,9 @@ def main(command: list[str]) -> int:
     processes = int(os.environ["ADT_PROCS_PER_NODE"])
     first = int(os.environ["ADT_NODE_RANK"]) * processes
     world = int(os.environ["ADT_NODES"]) * processes
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: asked.append(number))
     ranks = [
         subprocess.Popen(
             command,
@@ -34,23 +37,19 @@ def main(command: list[str]) -> int:
         )
         for local in range(processes)
     ]
-
-    def hand_on(number: int, frame: object) -> None:
-        for rank in ranks:
-            if rank.poll() is None:
-                rank.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, hand_on)
     status, deadline = 0, None
     while any(rank.poll() is None for rank in ranks):
         failed = next((rank for rank in ranks if rank.poll()), None)
         if failed is not None and deadline is None:
             status = failed.returncode
             deadline = time.monotonic() + GRACE_S
-            hand_on(signal.SIGTERM, None)
+            asked.append(signal.SIGTERM)
         if deadline is not None and time.monotonic() > deadline:
-            hand_on(signal.SIGKILL, None)
+            asked.append(signal.SIGKILL)
+        while asked:
+            number = asked.pop(0)
+            for rank in ranks:
+                rank.send_signal(number)  # nothing to one that has ended
         time.sleep(0.05)
     status = status or next((rank.returncode for rank in ranks if rank.returncode), 0)
     return 128 - status if status < 0 else status

@@ -1,0 +1,242 @@
+"""Case fsdp's train.py as launchers start it: it goes on from its checkpoints, saves on request, and fails in one line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training import processes
+from tests.training.processes import Run, run_script
+
+from adt_train import checkpoints, data
+
+SCRIPT = "pytorch/fsdp/train.py"
+STEPS = 12
+
+
+def train(folder: Path, *words: str, ranks: int = 2, **options: object) -> Run:
+    """Short rows, every loss told; later words win."""
+    usual = ("--sequence_length=32", f"--steps={STEPS}", "--micro_batch=2", "--eval_rows=8", "--log_every=1")
+    return run_script(SCRIPT, folder, *usual, *words, ranks=ranks, **options)  # type: ignore[arg-type]
+
+
+def saved_steps(folder: Path) -> list[int]:
+    return [int(path.name.removeprefix("step-")) for path in checkpoints.complete(folder / "checkpoints")]
+
+
+def first_steps(whole: Path, copy: Path, step: int) -> Path:
+    """A run folder with no checkpoint but that of ``step``."""
+    name = f"checkpoints/step-{step:08d}"
+    shutil.copytree(whole / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def unbroken_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("unbroken")
+
+
+@pytest.fixture(scope="module")
+def unbroken(unbroken_dir: Path) -> Run:
+    """Two ranks, all steps, a checkpoint after half of them."""
+    run = train(unbroken_dir, "--checkpoint_every=6")
+    assert run.statuses == [0, 0], run.output
+    return run
+
+
+def test_every_step_and_the_held_out_loss_are_told(unbroken: Run) -> None:
+    assert list(unbroken.losses) == list(range(STEPS))
+    assert [metric["step"] for metric in unbroken.of("eval")] == [STEPS]
+    assert unbroken.events("finished")[0]["message"] == "12 steps"
+    assert unbroken.events("environment")[0]["message"] == "2 ranks on CPU, from step 0"
+
+
+def test_the_loss_falls(unbroken: Run) -> None:
+    assert unbroken.losses[0] == pytest.approx(5.55, abs=0.2)
+    assert unbroken.losses[STEPS - 1] < 4.5
+
+
+def test_checkpoints_are_written_beside_training_and_kept(unbroken: Run, unbroken_dir: Path) -> None:
+    assert saved_steps(unbroken_dir) == [12, 6]
+    told = unbroken.of("checkpoint")
+    assert [metric["step"] for metric in told] == [6, 12]
+    assert all(metric["bytes"] > 3 * 4 * 700_000 for metric in told), "weights and both moments, in float32"
+    assert told[0]["blocked_s"] < told[0]["seconds"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_a_resumed_run_equals_the_unbroken_one(unbroken: Run, unbroken_dir: Path, run_dir: Path, ranks: int) -> None:
+    resumed = train(first_steps(unbroken_dir, run_dir, 6), ranks=ranks)
+    assert resumed.statuses == [0] * ranks, resumed.output
+    assert resumed.events("resumed")[0]["message"] == "from step-00000006, saved by 2 ranks"
+    expected = {step: loss for step, loss in unbroken.losses.items() if step >= 6}
+    assert resumed.losses == pytest.approx(expected, abs=1e-4)
+    assert resumed.of("eval")[0]["loss"] == pytest.approx(unbroken.of("eval")[0]["loss"], abs=1e-4)
+
+
+def test_a_finished_run_that_is_started_again_only_evaluates(unbroken: Run, unbroken_dir: Path, run_dir: Path) -> None:
+    again = train(first_steps(unbroken_dir, run_dir, 12))
+    assert again.statuses == [0, 0]
+    assert again.losses == {}
+    assert again.of("eval")[0]["loss"] == pytest.approx(unbroken.of("eval")[0]["loss"], abs=1e-4)
+
+
+def test_settings_that_change_only_how_it_is_computed_leave_losses_as_they_are(unbroken: Run, run_dir: Path) -> None:
+    # offload is for GPUs alone
+    words = ("--offload=true", "--sharding=hybrid", "--shard_size=1", "--recompute=full", "--micro_batch=1")
+    other = train(run_dir, *words, "--checkpoint_in_background=false")
+    assert other.losses == pytest.approx(unbroken.losses, abs=1e-4)
+
+
+def _compile_without_a_compiler() -> None:
+    compile_ = torch.compile
+    torch.compile = lambda function: print("compiled") or compile_(function, backend="aot_eager")  # type: ignore[func-returns-value,assignment]
+
+
+def test_compiled_blocks_give_the_same_losses(unbroken: Run, run_dir: Path) -> None:
+    compiled = train(run_dir, "--compile=true", ranks=1, first_do=_compile_without_a_compiler)
+    assert compiled.output.count("compiled\n") == 4, "one for each block"
+    assert compiled.losses == pytest.approx(unbroken.losses, abs=1e-4)
+
+
+def _stop_is_asked_of_rank_1_in_step(number: int) -> None:
+    rows = data.Windows.rows
+
+    def asking(self: data.Windows, step: int, lanes: range) -> data.Tokens:
+        if step == number and processes.this_rank() == 1:
+            signal.raise_signal(signal.SIGUSR1)
+        return rows(self, step, lanes)
+
+    data.Windows.rows = asking  # type: ignore[method-assign,assignment]
+
+
+def test_a_stop_asked_of_one_rank_saves_on_all_and_the_next_run_goes_on(unbroken: Run, run_dir: Path) -> None:
+    stop = functools.partial(_stop_is_asked_of_rank_1_in_step, 4)
+    stopped = train(run_dir, first_do=stop, variables={"ADT_ATTEMPT": "3"})
+    assert stopped.statuses == [75, 75], stopped.output
+    assert stopped.events("saved_on_request")[0]["message"] == "after 5 of 12 steps"
+    assert (run_dir / "saved.3").exists()
+    assert saved_steps(run_dir) == [5]
+    resumed = train(run_dir)
+    assert resumed.statuses == [0, 0], resumed.output
+    assert {**stopped.losses, **resumed.losses} == pytest.approx(unbroken.losses, abs=1e-4)
+    assert min(resumed.losses) == 5
+
+
+def test_sigterm_to_torchrun_saves_and_the_next_run_goes_on(run_dir: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *(str(processes.TEST_CASES / SCRIPT), "--sequence_length=32", "--steps=100000", "--log_every=1"),
+    ]
+    environment = {**os.environ, "ADT_RUN_DIR": str(run_dir), "ADT_ATTEMPT": "2", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        output = ""
+        for line in job.stdout:
+            output += line
+            if '"step": 2,' in line:
+                job.terminate()
+        _, complaints = job.communicate()
+    assert job.returncode != 0
+    (saved,) = Run([], output).events("saved_on_request")
+    assert (run_dir / "saved.2").exists(), complaints
+    assert saved_steps(run_dir) == [saved["step"]]
+    resumed = train(run_dir, f"--steps={saved['step'] + 1}")
+    assert list(resumed.losses) == [saved["step"]]
+
+
+def test_a_checkpoint_of_another_model_is_refused_and_left(unbroken: Run, unbroken_dir: Path, run_dir: Path) -> None:
+    refused = train(first_steps(unbroken_dir, run_dir, 6), "--model=tiny_experts")
+    assert 0 not in refused.statuses
+    (error,) = refused.events("error")
+    assert "does not fit: model tiny there, tiny_experts here" in error["message"]
+    assert "Traceback" not in refused.output
+    assert saved_steps(run_dir) == [6]
+
+
+@pytest.mark.parametrize("file", [".metadata", "__1_0.distcp", "manifest.json"])
+def test_instead_of_a_truncated_checkpoint_the_one_before_is_used(
+    unbroken: Run, unbroken_dir: Path, run_dir: Path, file: str
+) -> None:
+    shutil.copytree(unbroken_dir / "checkpoints", run_dir / "checkpoints")
+    newest = run_dir / "checkpoints/step-00000012" / file
+    os.truncate(newest, newest.stat().st_size // 2)
+    resumed = train(run_dir, "--steps=7", ranks=1)
+    assert resumed.statuses == [0], resumed.output
+    assert f"step-00000012 is damaged ({file})" in resumed.events("checkpoint_damaged")[0]["message"]
+    assert resumed.losses == pytest.approx({6: unbroken.losses[6]}, abs=2e-3)  # the schedule is another
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--global_batch=6"], "global_batch=6 is not a multiple of micro_batch × ranks, 2 × 2"),
+        (["--model=llama9"], "model='llama9' is not known"),
+        (["--data=synthetic:300"], "data=synthetic:300 has 300 tokens; model tiny knows 256"),
+        (["--sharding=hybrid", "--shard_size=3"], "shard_size=3 does not divide 2 ranks"),
+        (["--data=text:none.txt"], "data=text:none.txt cannot be read: No such file or directory"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(run_dir: Path, words: list[str], message: str) -> None:
+    refused = train(run_dir, *words)
+    assert 0 not in refused.statuses
+    (error,) = refused.events("error")
+    assert error["message"] == message
+    assert "Traceback" not in refused.output
+    assert not (run_dir / "checkpoints").exists()
+
+
+def test_synthetic_data_is_said_to_be_so(run_dir: Path) -> None:
+    run = train(run_dir, "--data=synthetic:256", "--steps=1", ranks=1)
+    assert run.events("synthetic_data")[0]["message"] == "random tokens: speed is real, the loss means nothing"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for one checkpoint of 10 MB, and not for two."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "none", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a file system can only be mounted by root")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("in_background", ["true", "false"])
+def test_a_full_disk_is_told_in_one_line_and_costs_no_good_checkpoint(
+    unbroken: Run, run_dir: Path, small_disk: Path, in_background: str
+) -> None:
+    words = ("--checkpoint_every=2", f"--checkpoint_in_background={in_background}")
+    full = train(run_dir, *words, variables={"ADT_CHECKPOINT_DIR": str(small_disk / "checkpoints")})
+    assert 0 not in full.statuses
+    assert 75 not in full.statuses
+    error = full.events("error")[0]
+    assert "the checkpoint of step 4 could not be saved in" in error["message"]
+    assert "No space left on device; " in error["message"]
+    assert "Traceback" not in full.output
+    assert [path.name for path in (small_disk / "checkpoints").iterdir()] == ["step-00000002"]
+    shutil.copytree(small_disk / "checkpoints", run_dir / "checkpoints")
+    resumed = train(run_dir)
+    assert resumed.losses == pytest.approx({step: unbroken.losses[step] for step in range(2, STEPS)}, abs=1e-4)
+
+
+def test_ranks_stop_soon_after_one_cannot_save(run_dir: Path) -> None:
+    run_dir.mkdir()
+    (run_dir / "checkpoints").touch()
+    started = time.monotonic()
+    failed = train(run_dir, "--checkpoint_every=2")
+    assert 0 not in failed.statuses
+    assert "Not a directory" in failed.events("error")[0]["message"]
+    assert time.monotonic() - started < 30
