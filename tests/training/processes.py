@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 TEST_CASES = Path(__file__).resolve().parents[2] / "test_cases"
@@ -109,6 +111,18 @@ def run_script(
     _end(processes)
     statuses = [process.exitcode if process.exitcode is not None else 1 for process in processes]
     return Run(statuses, "".join(log.read_text(errors="replace") for log in logs if log.exists()))
+
+
+def load_script(script: str) -> ModuleType:
+    """A training script as a module; several have the same file name."""
+    name = script.removesuffix(".py").replace("/", "_")
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, TEST_CASES / script)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def free_port() -> int:

@@ -203,16 +203,25 @@ def accumulate_gradients(model: Transformer, rows: Tensor, settings: Settings) -
     total = torch.zeros((), device=rows.device)
     for number, micro_batch in enumerate(micro_batches, start=1):
         model.set_requires_gradient_sync(number == len(micro_batches))
-        loss, balance = losses(model, micro_batch)
+        loss, balance = losses(model, micro_batch, settings.compile)
         ((loss + settings.balance_loss * balance) / len(micro_batches)).backward()
         total += loss.detach() / len(micro_batches)
     return total
 
 
-def losses(model: Transformer, rows: Tensor) -> tuple[Tensor, Tensor]:
+def losses(model: Transformer, rows: Tensor, compiled: bool) -> tuple[Tensor, Tensor]:
     """Mean cross entropy in nats per token, and the load-balancing loss (0 without experts)."""
-    logits, balance = model(rows[:, :-1])
-    return F.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten()), balance.float()
+    scores, balance = model(rows[:, :-1])
+    return CROSS_ENTROPY[compiled](scores, rows[:, 1:]), balance.float()
+
+
+def cross_entropy(scores_BTV: Tensor, tokens_BT: Tensor) -> Tensor:
+    """Mean over all tokens, in float32."""
+    return F.cross_entropy(scores_BTV.float().flatten(0, 1), tokens_BT.flatten())
+
+
+CROSS_ENTROPY = {False: cross_entropy, True: torch.compile(cross_entropy)}
+"""Compiled, the scores of all tokens never stand in memory as float32: 4 bytes × rows × T × V less, several times."""
 
 
 @torch.no_grad()
@@ -225,7 +234,7 @@ def evaluate(model: Transformer, source: Source, settings: Settings, ranks: Rank
     for turn in range(turns):
         begin = (turn * ranks.count + ranks.rank) * settings.micro_batch
         mine = rows[begin : begin + settings.micro_batch]
-        loss, _ = losses(model, (mine if len(mine) else rows[-1:]).to(ranks.device))
+        loss, _ = losses(model, (mine if len(mine) else rows[-1:]).to(ranks.device), settings.compile)
         total += torch.stack((loss * len(mine), torch.full_like(loss, len(mine))))
     dist.all_reduce(total)
     return float(total[0] / total[1])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 
 import pytest
 import setup_model
@@ -36,17 +33,6 @@ MESHES = {
     "2 ranks, replicated": (2, "hybrid", 1),
     "4 ranks, hybrid": (4, "hybrid", 2),
 }
-
-
-def train_module() -> ModuleType:
-    """train.py of case fsdp, under a name that no other case's has."""
-    if "fsdp_train" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("fsdp_train", processes.TEST_CASES / "pytorch/fsdp/train.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["fsdp_train"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["fsdp_train"])
-    return sys.modules["fsdp_train"]
 
 
 def whole(value: Tensor) -> Tensor:
@@ -187,7 +173,7 @@ Gradients = tuple[dict[str, Tensor], float]
 
 def gradients(ways: Sequence[Way], sharding: str, shard_size: int) -> list[Gradients]:
     """Whole gradients and the mean loss for each way."""
-    train, found = train_module(), []
+    train, found = processes.load_script("pytorch/fsdp/train.py"), []
     rank, world = dist.get_rank(), dist.get_world_size()
     source = open_source("text:", LENGTH, 8, seed=1)
     rows = torch.from_numpy(source.rows(0, range(rank * 8 // world, (rank + 1) * 8 // world)))
@@ -248,7 +234,7 @@ def these_ranks() -> Ranks:
 
 def rows_of_each_rank(global_batch: int) -> list[list[tuple[int, ...]]]:
     """The rows that train.py gives this rank in three steps, from the second on."""
-    train = train_module()
+    train = processes.load_script("pytorch/fsdp/train.py")
     settings = train.Settings(global_batch=global_batch, steps=4)
     source = open_source("text:", LENGTH, global_batch, seed=1)
     steps = train.rows_of_steps(source, settings, these_ranks(), first=1)
@@ -266,7 +252,7 @@ def test_every_rank_reads_different_rows_and_together_they_read_the_batch(ranks:
 
 
 def evaluate_on(eval_rows: Sequence[int]) -> list[float]:
-    train = train_module()
+    train = processes.load_script("pytorch/fsdp/train.py")
     model = build_model(SHAPES["dense"], LENGTH, make_mesh("cpu", "full", 0, 1), seed=1)
     source = open_source("text:", LENGTH, 8, seed=1)
     settings = [train.Settings(global_batch=8, micro_batch=2, eval_rows=count) for count in eval_rows]
