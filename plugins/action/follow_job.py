@@ -18,7 +18,7 @@ class ActionModule(controller.OneLineAction):
 
     def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Returns ``job``, ended."""
-        display, offset = Display(), args.get("offset", 0)
+        display, offset = Display(), int(args.get("offset", 0))  # a text before ansible-core 2.19
         for line in args.get("say", []):
             display.display(line)
         while True:

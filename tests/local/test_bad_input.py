@@ -18,6 +18,9 @@ from ansible_collections.awsome.distributed_training.tests.local import cases
 from ansible_collections.awsome.distributed_training.tests.local.conftest import DDP_PARAMS
 
 RUN_ID = "20261124T000000Z-abcd"
+ONE_PROCESS = "launcher_params='procs_per_node=1'"
+"""Starts in half the time; a run may go on with another number of processes than it began with."""
+
 MINE = """\
 schema: 1
 name: mine
@@ -52,7 +55,6 @@ REFUSALS = {
     ),
     "unknown key": Refusal("case=./mine", "sercets", MINE + "sercets: [HF_TOKEN]\n"),
     "key of a wrong type": Refusal("case=./mine", "framework", MINE.replace("framework: none", "framework: [none]")),
-    "case that is empty": Refusal("case=./mine", "mine/case.yml", ""),
     "unknown variable in a step": Refusal(
         "case=./mine",
         "steps.train: $ADT_RUNDIR is not known; fix: did you mean ADT_RUN_DIR?",
@@ -66,7 +68,6 @@ REFUSALS = {
     "parameter of a wrong type": Refusal(
         "case=ddp params='steps=abc'", "params: steps='abc' is not a whole number; fix: give steps like 4"
     ),
-    "parameter out of bounds": Refusal("case=ddp params='steps=0'", "steps=0 is under its minimum 1; fix: steps=1"),
     "unknown choice": Refusal(
         "case=fsdp params='model=llama2_7'", "model='llama2_7' is not one of its choices; fix: did you mean llama2_7b?"
     ),
@@ -74,7 +75,6 @@ REFUSALS = {
         "case=ddp params='stesp=5'", "params: there is no parameter 'stesp'; fix: did you mean steps?"
     ),
     "params without a value": Refusal("case=ddp params=steps", "params: 'steps' is not name=value; fix: -e"),
-    "params with an open quote": Refusal("case=ddp params='steps=\"5'", "No closing quotation; fix: -e"),
     "misspelt variable": Refusal(
         "case=ddp prset=tiny", "variable 'prset' is not known; fix: did you mean preset? Known: attach, cancel"
     ),
@@ -82,7 +82,6 @@ REFUSALS = {
     "more nodes than there are": Refusal(
         "case=ddp nodes=2", "nodes=2: launcher local has 1 node; fix: -e nodes=1, or a launcher for several nodes"
     ),
-    "nodes in words": Refusal("case=ddp nodes=two", "nodes='two' is not a whole number; fix: give nodes like 4"),
     "unknown preset": Refusal(
         "case=fsdp preset=tiny_hybird",
         "preset=tiny_hybird: case fsdp has no such preset; fix: did you mean tiny_hybrid?",
@@ -90,13 +89,9 @@ REFUSALS = {
     "unknown launcher": Refusal(
         "case=ddp launcher=lokal", "launcher=lokal is not known; fix: did you mean local? Known: kubernetes, local"
     ),
-    "unknown launcher parameter": Refusal(
-        "case=ddp launcher_params='procs=2'", "launcher_params of local: there is no parameter 'procs'; fix:"
-    ),
     "malformed run id": Refusal(
         "case=ddp run_id=yesterday", "run_id='yesterday' is not a run id; fix: the name of a run's folder"
     ),
-    "run id that leads elsewhere": Refusal("attach=../../etc", "attach='../../etc' is not a run id; fix: the name"),
     "attach to an unknown run": Refusal(f"attach={RUN_ID}", f"run {RUN_ID} is not in "),
     "cancel of an unknown run": Refusal(f"cancel={RUN_ID}", "fix: give runs_dir, or stand in the folder that holds"),
     "two acts at once": Refusal(
@@ -116,10 +111,6 @@ REFUSALS = {
     "submit to Kubernetes": Refusal(
         "case=ddp launcher=kubernetes image=ddp",
         "launcher=kubernetes cannot submit yet, only render; fix: -e render_to=FOLDER",
-    ),
-    "Kubernetes without an image": Refusal(
-        "case=ddp launcher=kubernetes render_to=job",
-        "launcher=kubernetes needs an image; fix: -e image=REGISTRY/NAME@sha256:DIGEST",
     ),
     "steps that share no folder": Refusal(
         "case=jax launcher=kubernetes image=jax render_to=job",
@@ -192,7 +183,6 @@ def misfits(trained_ddp: Path, make_workplace: Callable[[str], Path]) -> dict[st
     folder = make_workplace("misfits")
     params = {
         "no data": "steps=5 data=text:/nowhere/text",
-        "short data": "steps=5 data=text:/etc/hostname",
         "other model": f"{DDP_PARAMS} width=48",
     }
     for name in params:
@@ -200,9 +190,8 @@ def misfits(trained_ddp: Path, make_workplace: Callable[[str], Path]) -> dict[st
     (copied(trained_ddp, folder / "other model", RUN_ID) / "plan.yml").unlink()
 
     def train(name: str) -> tuple[str, Path]:
-        ran = support.play(
-            ["-e", "case=ddp", "-e", f"run_id={RUN_ID}", "-e", f"params='{params[name]}'"], folder / name
-        )
+        request = f"case=ddp run_id={RUN_ID} params='{params[name]}' {ONE_PROCESS}"
+        ran = support.play(["-e", request], folder / name)
         assert ran.returncode != 0, ran.stdout
         return ran.stdout, folder / name / "runs/ddp" / RUN_ID
 
@@ -216,7 +205,6 @@ def misfits(trained_ddp: Path, make_workplace: Callable[[str], Path]) -> dict[st
             "no data",
             "ddp: data=text:/nowhere/text cannot be read: No such file or directory; fix: the path of a readable text",
         ),
-        ("short data", "its held-out tenth is shorter than a row of 129; fix: more data, or a smaller sequence_length"),
         ("other model", "does not fit: width 96 there, 48 here; fix: the settings that it was made with, or a new run"),
     ],
 )
@@ -236,7 +224,7 @@ def test_the_checkpoint_before_a_truncated_one_is_used(trained_ddp: Path, workpl
     run = copied(trained_ddp, workplace)
     newest = run / "checkpoints/step-00000040/state.pt"
     os.truncate(newest, newest.stat().st_size // 2)
-    ran = support.play(["-e", "case=ddp", "-e", f"run_id={run.name}", "-e", f"params='{DDP_PARAMS}'"], workplace)
+    ran = support.play(["-e", f"case=ddp run_id={run.name} params='{DDP_PARAMS}' {ONE_PROCESS}"], workplace)
     assert ran.returncode == 0, ran.stdout
     assert "checkpoint step-00000040 is damaged (state.pt): the one before it is used" in ran.stdout
     second = [line for line in cases.metrics(run) if line["attempt"] == 2]
@@ -258,7 +246,7 @@ def test_a_disk_that_fills_up_while_saving_costs_no_checkpoint(workplace: Path) 
     alone = ["unshare", "--map-root-user", "--mount"]
     if support.run([*alone, "mount", "-t", "tmpfs", "tmpfs", "disk"], workplace).returncode:
         pytest.skip("no file system of a test's own can be mounted here")
-    request = f"case=ddp run_id={RUN_ID} runs_dir=disk params='{DDP_PARAMS} checkpoints_kept=3'"
+    request = f"case=ddp run_id={RUN_ID} runs_dir=disk params='{DDP_PARAMS} checkpoints_kept=3' {ONE_PROCESS}"
     play = [support.BIN / "ansible-playbook", support.PLAYBOOK, "-e", request]
 
     ran = support.run([*alone, "bash", "-euc", FILL_THE_DISK, "bash", *play], workplace)

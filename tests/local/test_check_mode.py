@@ -8,9 +8,7 @@ import pytest
 from ansible_collections.awsome.distributed_training.tests import support
 
 
-@pytest.mark.parametrize(
-    "request_", ["launcher=kubernetes image=fsdp", "launcher=kubernetes image=fsdp render_to=job", "render_to=job"]
-)
+@pytest.mark.parametrize("request_", ["launcher=kubernetes image=fsdp", "launcher=kubernetes image=fsdp render_to=job"])
 def test_the_plan_is_shown_and_nothing_is_made(request_: str, workplace: Path) -> None:
     ran = support.play(["--check", "-e", f"case=fsdp {request_}"], workplace)
     assert ran.returncode == 0, ran.stdout

@@ -169,7 +169,7 @@ def afterwards(
     ran = cases.two_at_a_time(
         [
             partial(support.play, ["-e", "case=fsdp", *run_id], trained.standing),
-            partial(support.play, ["-e", "case=./mine/fsdp", *run_id], folder),
+            partial(support.play, ["-e", "case=./mine/fsdp launcher_params='procs_per_node=1'", *run_id], folder),
         ]
     )
     return list(zip(ran, (trained.run, copy), strict=True))

@@ -40,16 +40,25 @@ def test_make_run_takes_the_path_of_a_case(workplace: Path) -> None:
     assert cases.result(support.latest_run(workplace, "mine"))["verdict"] == "pass"
 
 
+MAKE = ["python", "make.py", "it's {word}"]
 STEPS = [
     {
-        "name": "prepare",
+        "name": "fetch",
         "start": "single",
         "on": "one",
         "when": "absent",
-        "makes": ["$ADT_DATA_DIR/words"],
-        "run": ["python", "prepare.py", "it's {word}", "$ADT_DATA_DIR/words"],
+        "makes": ["$ADT_DATA_DIR/fetched"],
+        "run": [*MAKE, "$ADT_DATA_DIR/fetched"],
     },
-    {"name": "convert", "start": "per_node", "run": ["python", "convert.py", "--node=$ADT_NODE_RANK of ${ADT_NODES}"]},
+    {
+        "name": "convert",
+        "start": "single",
+        "on": "one",
+        "when": "changed",
+        "makes": ["$ADT_DATA_DIR/converted"],
+        "run": [*MAKE, "${ADT_DATA_DIR}/converted"],
+    },
+    {"name": "check", "start": "per_node", "run": ["python", "check.py", "--node=$ADT_NODE_RANK of ${ADT_NODES}"]},
     {
         "name": "train",
         "start": "per_rank",
@@ -57,7 +66,7 @@ STEPS = [
         "resume": ["python", "train.py", "--resume", "{params}"],
     },
 ]
-PREPARE = """
+MAKES = """
 import sys
 with open(sys.argv[2], "a") as file:
     print(sys.argv[1], file=file)
@@ -71,59 +80,67 @@ if rank == "0":
 """
 
 
-def test_steps_run_in_order_and_a_second_attempt_resumes(workplace: Path) -> None:
-    parameters = {"word": {"type": "str", "default": "here & there", "help": "A word."}}
-    case = cases.write_case(workplace / "steps", RANK, steps=STEPS, parameters=parameters)
-    (case / "prepare.py").write_text(PREPARE)
-    (case / "convert.py").write_text("import sys; print('converts', sys.argv[1:])")
+def test_steps_run_in_order_when_they_must_and_a_second_attempt_resumes(workplace: Path) -> None:
+    case = cases.write_case(
+        workplace / "steps",
+        RANK,
+        steps=STEPS,
+        parameters={"word": {"type": "str", "default": "here & there", "help": "A word."}},
+    )
+    (case / "make.py").write_text(MAKES)
+    (case / "check.py").write_text("import sys; print('checks', sys.argv[1:])")
+    data = workplace / "runs/steps/data"
 
-    first = support.play(["-e", "case=./steps", "-e", "launcher_params='procs_per_node=2'"], workplace)
-    assert first.returncode == 0, first.stdout
-    run = support.latest_run(workplace, "steps")
-    log = (run / "log.txt").read_text()
-    order = ["step prepare", "step convert", "converts ['--node=0 of 1']", "step train"]
-    places = [log.index(line) for line in order]
+    def train(request: str) -> str:
+        ran = support.play(["-e", f"case=./steps launcher_params='procs_per_node=2' {request}"], workplace)
+        assert ran.returncode == 0, ran.stdout
+        return (support.latest_run(workplace, "steps") / "log.txt").read_text()
+
+    first = train("")
+    lines = ["step fetch", "step convert", "step check", "checks ['--node=0 of 1']", "step train", "rank "]
+    places = [first.index(line) for line in lines]
     assert places == sorted(places)
     for rank in (0, 1):
-        assert f"rank {rank} of 2 attempt 1 ['--word=here & there']" in log
-    assert (run.parent / "data/words").read_text() == "it's here & there\n"
+        assert f"rank {rank} of 2 attempt 1 ['--word=here & there']" in first
+    made = {name: (data / name).read_text() for name in ("fetched", "converted")}
+    assert made == {"fetched": "it's here & there\n", "converted": "it's here & there\n"}
 
-    again = ["-e", "case=./steps", "-e", "launcher_params='procs_per_node=2'", "-e", f"run_id={run.name}"]
-    second = support.play(again, workplace)
-    assert second.returncode == 0, second.stdout
-    log = (run / "log.txt").read_text().removeprefix(log)
-    assert "step prepare: what it makes is there" in log
+    run = support.latest_run(workplace, "steps")
+    second = train(f"run_id={run.name}").removeprefix(first)
+    for step in ("fetch", "convert"):
+        assert f"step {step}: what it makes is there" in second
     for rank in (0, 1):
-        assert f"rank {rank} of 2 attempt 2 ['--resume', '--word=here & there']" in log
-    assert (run.parent / "data/words").read_text() == "it's here & there\n"
+        assert f"rank {rank} of 2 attempt 2 ['--resume', '--word=here & there']" in second
     assert cases.result(run)["attempts"] == 2
 
-
-def test_a_step_that_makes_data_runs_again_when_its_words_changed(workplace: Path) -> None:
-    prepare = {**STEPS[0], "when": "changed"}
-    parameters = {"word": {"type": "str", "default": "one", "help": "A word."}}
-    case = cases.write_case(workplace / "changing", RANK, steps=[prepare, STEPS[2]], parameters=parameters)
-    (case / "prepare.py").write_text(PREPARE)
-    made = []
-    for word in ("one", "one", "two"):
-        ran = support.play(["-e", "case=./changing", "-e", f"params='word={word}'"], workplace)
-        assert ran.returncode == 0, ran.stdout
-        made.append((workplace / "runs/changing/data/words").read_text())
-    assert made == ["it's one\n", "it's one\n", "it's one\nit's two\n"]
+    other = train("params='word=elsewhere'")
+    assert "step fetch: what it makes is there" in other
+    assert "step convert\n" in other
+    assert (data / "fetched").read_text() == made["fetched"]
+    assert (data / "converted").read_text() == made["converted"] + "it's elsewhere\n"
 
 
-def test_who_follows_a_run_is_told_that_another_terminal_cancelled_it(workplace: Path) -> None:
+def test_a_run_is_cancelled_from_another_terminal_once(workplace: Path) -> None:
     cases.write_case(workplace / "long", cases.training(steps=1000, pause_s=0.1))
-    with cases.Play(["-e", "case=./long"], workplace) as follower:
+    started = support.play(["-e", "case=./long detach=true"], workplace)
+    assert started.returncode == 0, started.stdout
+    run = support.latest_run(workplace, "long")
+    cancel = ["-e", f"cancel={run.name}"]
+    with cases.Play(["-e", f"attach={run.name}"], workplace) as follower:
         follower.wait_for("\nstep 0/1000")
-        run = support.latest_run(workplace, "long")
-        cancelled = support.play(["-e", f"cancel={run.name}"], workplace)
+        cancelled = support.play(cancel, workplace)
         assert cancelled.returncode == 0, cancelled.stdout
         assert follower.wait() != 0
-        says = f"long: the run was cancelled; fix: -e run_id={run.name} goes on from its newest checkpoint"
-        assert says in follower.shown()
+    says = f"long was cancelled; fix: -e run_id={run.name} goes on from its newest checkpoint"
+    assert says in follower.shown(), follower.shown()
+    assert cases.job(run)["exit_status"] == 75
+    assert list((run / "checkpoints").glob("step-*"))
+    assert (run / "report.html").exists()
+
+    again = support.play(cancel, workplace)
+    assert again.returncode == 0, again.stdout
+    assert f"run {run.name} does not run: nothing was stopped" in again.stdout
     assert cases.result(run)["state"] == "cancelled"
-    assert (run / "saved.1").exists()
 
 
 FAILING = {

@@ -71,7 +71,9 @@ def test_a_rendered_case_runs_without_ansible_wherever_it_is_moved(workplace: Pa
 
 def test_rendered_ddp_trains_in_an_environment_of_the_users_own(trained_ddp: Path, workplace: Path) -> None:
     params = "steps=5 eval_rows=16"
-    ran = support.play(["-e", "case=ddp render_to=job", "-e", f"params='{params}'"], workplace)
+    ran = support.play(
+        ["-e", f"case=ddp render_to=job params='{params}' launcher_params='procs_per_node=1'"], workplace
+    )
     assert ran.returncode == 0, ran.stdout
     assert (workplace / "job/requirements.lock").exists()
     python = re.search(r"^export ADT_PYTHON=(\S+)$", (trained_ddp / "job.sh").read_text(), re.MULTILINE)

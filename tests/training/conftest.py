@@ -19,12 +19,6 @@ collect_ignore_glob = [
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Warnings of the frameworks' own making."""
-    for warning in ():
-        config.addinivalue_line("filterwarnings", warning)
-
-
 @pytest.fixture(autouse=True)
 def _nothing_of_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the caller reaches the code under test."""

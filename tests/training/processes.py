@@ -77,7 +77,7 @@ def on_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[
         ends.append(ours)
         processes.append(process)
     try:
-        return _receive(ends)
+        return _receive(ends, processes)
     finally:
         _end(processes, at_once=True)
 
@@ -172,7 +172,7 @@ def _call(
     os._exit(0)  # as adt_train.errors.run_main
 
 
-def _receive(ends: Sequence[Connection]) -> list[Any]:
+def _receive(ends: Sequence[Connection], processes: Sequence[BaseProcess]) -> list[Any]:
     """What each rank tells; the first failure is raised at once, for the others may wait for that rank."""
     import torch
 
@@ -183,7 +183,12 @@ def _receive(ends: Sequence[Connection]) -> list[Any]:
         if not ready:
             raise TimeoutError(f"{len(waiting)} of {len(ends)} ranks do not answer")
         for end in (end for end in waiting if end in ready):
-            failure, values[end] = torch.load(io.BytesIO(end.recv_bytes()), weights_only=False)
+            try:
+                failure, values[end] = torch.load(io.BytesIO(end.recv_bytes()), weights_only=False)
+            except EOFError:
+                rank = ends.index(end)
+                processes[rank].join(5)
+                raise AssertionError(f"rank {rank} died with exit status {processes[rank].exitcode}") from None
             if failure:
                 raise AssertionError(f"a rank failed:\n{failure}")
     return [values[end] for end in ends]

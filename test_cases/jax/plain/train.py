@@ -215,8 +215,8 @@ def normed(x: Array, scale: Array) -> Array:
 def evaluate(
     loss_of: Any, weights: Weights, source: Source, settings: Settings, split: NamedSharding, rank: int, ranks: int
 ) -> float:
-    """Loss on held-out rows, as many as the devices share evenly."""
-    rows = source.held_out(settings.eval_rows).astype(np.int32)
+    """Loss on held-out rows, as many as the devices share evenly, one each at least."""
+    rows = source.held_out(max(settings.eval_rows, jax.device_count())).astype(np.int32)
     rows = rows[: len(rows) // jax.device_count() * jax.device_count()]
     each = len(rows) // ranks
     batch = jax.make_array_from_process_local_data(split, rows[rank * each : (rank + 1) * each])

@@ -77,7 +77,9 @@ def save(
         fill(part)
         path, size = publish(part, about, keep)
     except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
-        raise save_error(root, step, error) from None
+        told = save_error(root, step, error)
+        abandon(root)
+        raise told from None
     seconds = time.monotonic() - started
     writer.checkpoint(step, str(path), seconds, size, blocked_s=seconds)
 
@@ -120,12 +122,11 @@ def refuse_another(path: Path, about: dict[str, Any], identity: dict[str, Any]) 
 
 
 def save_error(root: Path, step: int, error: BaseException) -> UserError:
-    """Remove what a failed save left; returns what to raise of it."""
+    """What to raise of a failed save, before what it left is removed."""
     place = root
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 2**20
-    abandon(root)
     # torch.save has words of its own for a full disk
     reason = os.strerror(errno.ENOSPC) if free < 1 else _reason(error)
     return UserError(

@@ -47,9 +47,9 @@ def main(command: list[str]) -> int:
         if deadline is not None and time.monotonic() > deadline:
             asked.append(signal.SIGKILL)
         while asked:
-            number = asked.pop(0)
+            handed_on = asked.pop(0)
             for rank in ranks:
-                rank.send_signal(number)  # nothing to one that has ended
+                rank.send_signal(handed_on)  # nothing to one that has ended
         time.sleep(0.05)
     status = status or next((rank.returncode for rank in ranks if rank.returncode), 0)
     return 128 - status if status < 0 else status

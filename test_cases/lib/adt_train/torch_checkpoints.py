@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from adt_train import checkpoints
@@ -77,7 +78,7 @@ class TorchCheckpoints:
             else:
                 future = Future()
                 future.set_result(dcp.save(state, checkpoint_id=part, process_group=self._group))
-        except Exception as error:
+        except (Exception, CheckpointException) as error:
             self._fail(step, error)
         assert isinstance(future, Future)
         self._save = _Save(step, part, future, started, time.monotonic() - started)
@@ -106,7 +107,7 @@ class TorchCheckpoints:
         waited = time.monotonic()
         try:
             save.future.result()
-        except Exception as error:
+        except (Exception, CheckpointException) as error:  # the latter is not one of the former
             self._fail(save.step, error)
         if self.rank == 0 and not save.published:
             save.blocked_s += time.monotonic() - waited
@@ -142,5 +143,8 @@ class TorchCheckpoints:
         save.published = True
         self.writer.checkpoint(save.step, str(path), time.monotonic() - save.started, size, save.blocked_s)
 
-    def _fail(self, step: int, error: Exception) -> NoReturn:
-        raise checkpoints.save_error(self.root, step, error) from None
+    def _fail(self, step: int, error: BaseException) -> NoReturn:
+        told = checkpoints.save_error(self.root, step, error)
+        if self.rank == 0:  # which alone speaks, and must find the disk as it was
+            checkpoints.abandon(self.root)
+        raise told from None

@@ -151,7 +151,7 @@ def evaluate(model: ByteModel, source: Source, settings: Settings, ranks: Ranks)
     """Loss on held-out rows, each read by one rank."""
     total = torch.zeros(2, dtype=torch.float64)
     mine = torch.from_numpy(source.held_out(settings.eval_rows))[ranks.rank :: ranks.count]
-    for rows in mine.split(settings.global_batch):
+    for rows in mine.split(settings.global_batch) if len(mine) else ():  # fewer rows than ranks leave some without
         loss = mean_loss(model, rows.to(ranks.device), settings.bf16)
         total += torch.tensor([float(loss) * len(rows), len(rows)], dtype=torch.float64)
     dist.all_reduce(total, group=ranks.cpu_group)

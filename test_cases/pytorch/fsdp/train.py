@@ -9,9 +9,10 @@ adt_train must be importable: PYTHONPATH=test_cases/lib. Run it again to resume,
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -212,7 +213,8 @@ def accumulate_gradients(model: Transformer, rows: Tensor, settings: Settings) -
 def losses(model: Transformer, rows: Tensor, compiled: bool) -> tuple[Tensor, Tensor]:
     """Mean cross entropy in nats per token, and the load-balancing loss (0 without experts)."""
     scores, balance = model(rows[:, :-1])
-    return CROSS_ENTROPY[compiled](scores, rows[:, 1:]), balance.float()
+    loss = (compiled_cross_entropy() if compiled else cross_entropy)(scores, rows[:, 1:])
+    return loss, balance.float()
 
 
 def cross_entropy(scores_BTV: Tensor, tokens_BT: Tensor) -> Tensor:
@@ -220,8 +222,13 @@ def cross_entropy(scores_BTV: Tensor, tokens_BT: Tensor) -> Tensor:
     return F.cross_entropy(scores_BTV.float().flatten(0, 1), tokens_BT.flatten())
 
 
-CROSS_ENTROPY = {False: cross_entropy, True: torch.compile(cross_entropy)}
-"""Compiled, the scores of all tokens never stand in memory as float32: 4 bytes × rows × T × V less, several times."""
+@functools.cache
+def compiled_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
+    """Compiled, the scores of all tokens never stand in memory as float32: 4 bytes × rows × T × V less, several times.
+
+    Asked for late: the compiler takes seconds to import.
+    """
+    return torch.compile(cross_entropy)
 
 
 @torch.no_grad()

@@ -196,3 +196,14 @@ def test_an_unreadable_tokenizer_is_refused(tmp_path: Path) -> None:
     assert "tokenizer=none.json cannot be read" in refusal("text:", tokenizer="none.json")
     (tmp_path / "tokenizer.json").write_text("{}")
     assert "tokenizer.json cannot be read" in refusal("text:", tokenizer=str(tmp_path / "tokenizer.json"))
+
+
+@pytest.mark.parametrize(("asked", "ranks", "rows"), [(0, 1, 8), (0, 2, 8), (0, 3, 9), (0, 16, 16), (12, 3, 12)])
+def test_a_batch_that_is_left_open_is_the_next_that_ranks_share_evenly(asked: int, ranks: int, rows: int) -> None:
+    assert data.fit_global_batch(asked, 8, ranks) == rows
+
+
+def test_a_batch_that_ranks_cannot_share_evenly_is_refused() -> None:
+    with pytest.raises(UserError) as refused:
+        data.fit_global_batch(7, 8, 2)
+    assert str(refused.value) == "global_batch=7 rows cannot be shared evenly by 2 ranks; fix: global_batch=8"

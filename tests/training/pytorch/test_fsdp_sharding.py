@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import setup_model
@@ -181,8 +182,8 @@ def gradients(ways: Sequence[Way], sharding: str, shard_size: int) -> list[Gradi
     for way in ways:
         # the load-balancing loss is a product of means: it depends on how rows are grouped
         settings = train.Settings(micro_batch=way.micro_batch, balance_loss=0.0)
-        options = {"reshard": way.reshard, "prefetch": way.prefetch, "recompute": way.recompute}
-        model = build_model(SHAPES[way.shape], LENGTH, mesh, seed=1, **options)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"reshard": way.reshard, "prefetch": way.prefetch, "recompute": way.recompute}
+        model = build_model(SHAPES[way.shape], LENGTH, mesh, seed=1, **options)
         loss = train.accumulate_gradients(model, rows, settings)
         dist.all_reduce(loss)
         found.append(({name: whole(weight.grad) for name, weight in model.named_parameters()}, float(loss) / world))

@@ -8,31 +8,45 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from models import SHAPES
 from tests.training import processes
 from tests.training.processes import Run, load_script, run_script
 
-from adt_train import UserError, checkpoints, data, parse_arguments
+from adt_train import UserError, checkpoints, data, errors, parse_arguments
 from adt_train.torch_ranks import Ranks
 
 SCRIPT = "pytorch/fsdp/train.py"
 STEPS = 12
 
 
-def train(folder: Path, *words: str, ranks: int = 2, **options: object) -> Run:
-    """Short rows, every loss told; later words win."""
+def _with_a_smaller_model(first_do: Callable[[], None] | None) -> None:
+    SHAPES["tiny"] = replace(SHAPES["tiny"], width=64, layers=2, ffn=192)
+    if first_do:
+        first_do()
+
+
+def train(
+    folder: Path,
+    *words: str,
+    ranks: int = 2,
+    first_do: Callable[[], None] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Run:
+    """A small model, short rows, every loss told; later words win."""
     batches = ("--sequence_length=32", "--global_batch=8", "--micro_batch=2", "--eval_rows=8")
     usual = (*batches, f"--steps={STEPS}", "--log_every=1")
-    return run_script(SCRIPT, folder, *usual, *words, ranks=ranks, **options)  # type: ignore[arg-type]
+    smaller = functools.partial(_with_a_smaller_model, first_do)
+    return run_script(SCRIPT, folder, *usual, *words, ranks=ranks, first_do=smaller, variables=variables)
 
 
 def ranks_of(count: int) -> Ranks:
-    return Ranks(0, count, torch.device("cpu"), cpu_group=None)  # type: ignore[arg-type]
+    return Ranks(0, count, torch.device("cpu"), cpu_group=None)
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -68,14 +82,14 @@ def test_every_step_and_the_held_out_loss_are_told(unbroken: Run) -> None:
 
 def test_the_loss_falls(unbroken: Run) -> None:
     assert unbroken.losses[0] == pytest.approx(5.55, abs=0.2)
-    assert unbroken.losses[STEPS - 1] < 4.5
+    assert unbroken.losses[STEPS - 1] < 4.8
 
 
 def test_checkpoints_are_written_beside_training_and_kept(unbroken: Run, unbroken_dir: Path) -> None:
     assert saved_steps(unbroken_dir) == [12, 6]
     told = unbroken.of("checkpoint")
     assert [metric["step"] for metric in told] == [6, 12]
-    assert all(metric["bytes"] > 3 * 4 * 700_000 for metric in told), "weights and both moments, in float32"
+    assert all(metric["bytes"] > 3 * 4 * 120_000 for metric in told), "weights and both moments, in float32"
     assert told[0]["blocked_s"] < told[0]["seconds"]
 
 
@@ -105,12 +119,12 @@ def test_settings_that_change_only_how_it_is_computed_leave_losses_as_they_are(u
 
 def _compile_without_a_compiler() -> None:
     compile_ = torch.compile
-    torch.compile = lambda function: print("compiled") or compile_(function, backend="aot_eager")  # type: ignore[func-returns-value,assignment]
+    torch.compile = lambda function: print("compiled") or compile_(function, backend="aot_eager")
 
 
 def test_compiled_blocks_give_the_same_losses(unbroken: Run, run_dir: Path) -> None:
     compiled = train(run_dir, "--compile=true", ranks=1, first_do=_compile_without_a_compiler)
-    assert compiled.output.count("compiled\n") >= 4, "one for each block"
+    assert compiled.output.count("compiled\n") == 3, "two blocks and the loss"
     assert compiled.losses == pytest.approx(unbroken.losses, abs=1e-4)
 
 
@@ -156,7 +170,7 @@ def test_sigterm_to_torchrun_saves_and_the_next_run_goes_on(run_dir: Path) -> No
     (saved,) = Run([], output).events("saved_on_request")
     assert (run_dir / "saved.2").exists(), complaints
     assert saved_steps(run_dir) == [saved["step"]]
-    resumed = train(run_dir, f"--steps={saved['step'] + 1}")
+    resumed = run_script(SCRIPT, run_dir, "--sequence_length=32", f"--steps={saved['step'] + 1}", ranks=1)
     assert list(resumed.losses) == [saved["step"]]
 
 
@@ -226,11 +240,11 @@ def test_synthetic_data_is_said_to_be_so(run_dir: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for one checkpoint of 10 MB, and not for two."""
+    """A file system with room for one checkpoint of 1.5 MB, and not for two."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "none", place], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2500k", "none", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a file system can only be mounted by root")
@@ -256,11 +270,17 @@ def test_a_full_disk_is_told_in_one_line_and_costs_no_good_checkpoint(
     assert resumed.losses == pytest.approx({2: unbroken.losses[2]}, abs=1e-4)
 
 
-def test_ranks_stop_soon_after_one_cannot_save(run_dir: Path) -> None:
+def _other_ranks_speak_soon() -> None:
+    errors._LAST_WORDS_S = 0.2
+
+
+def test_where_one_rank_cannot_save_all_end(run_dir: Path) -> None:
     run_dir.mkdir()
     (run_dir / "checkpoints").touch()
-    started = time.monotonic()
-    failed = train(run_dir, "--checkpoint_every=2")
-    assert 0 not in failed.statuses
-    assert "Not a directory" in failed.events("error")[0]["message"]
-    assert time.monotonic() - started < 30
+    failed = train(run_dir, "--checkpoint_every=2", first_do=_other_ranks_speak_soon)
+    assert failed.statuses[0] == 2
+    assert failed.statuses[1] in (2, -signal.SIGTERM)
+    error = failed.events("error")[0]
+    assert "the checkpoint of step 2 could not be saved in" in error["message"]
+    assert "Not a directory; " in error["message"]
+    assert "Traceback" not in failed.output
