@@ -42,18 +42,35 @@ def command(*words: str) -> Count:
 
 
 def pytest(*paths: str) -> Count:
-    """The tests under some paths, counted from pytest's own report."""
+    """The tests under some paths, each path in a process of its own, all at once; counted from pytest's own reports."""
     BUILD.mkdir(exist_ok=True)
-    report = BUILD / f"junit-{paths[0].replace('/', '-')}.xml"
+    started = [start_pytest(path) for path in paths]
+    total = Count()
+    for process, report, log in started:
+        status = process.wait()
+        print(log.read_text(), flush=True)
+        total.add(reported(report, status))
+    return total
+
+
+def start_pytest(path: str) -> tuple[subprocess.Popen[bytes], Path, Path]:
+    """A process, where its report will be and where its output goes."""
+    name = path.replace("/", "-")
+    report, log = BUILD / f"junit-{name}.xml", BUILD / f"pytest-{name}.log"
     report.unlink(missing_ok=True)
-    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *paths]
-    status = subprocess.run(words, cwd=ROOT, check=False).returncode
-    if not report.exists():
+    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", path]
+    with open(log, "wb") as file:
+        return subprocess.Popen(words, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT), report, log
+
+
+def reported(report: Path, status: int) -> Count:
+    """What a junit report counts; a pytest that failed has at least one failure."""
+    suite = ElementTree.parse(report).getroot().find("testsuite") if report.exists() else None
+    if suite is None:
         return Count(failed=1)
-    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
-    total, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
+    tests, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
     failed = failures + errors
-    return Count(total - failed - skipped, failed or int(status != 0), skipped)
+    return Count(tests - failed - skipped, failed or int(status != 0), skipped)
 
 
 def lint() -> Count:
@@ -83,8 +100,8 @@ def fresh() -> Count:
 
 
 TIERS: dict[str, tuple[Callable[[], Count], int]] = {
-    "lint": (lint, 60),
-    "unit": (unit, 120),
+    "lint": (lint, 30),
+    "unit": (unit, 150),
     "local": (local, 240),
     "fresh": (fresh, 180),
 }

@@ -8,9 +8,16 @@ import time
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.awsome.distributed_training.plugins.module_utils import adt_metrics, controller
+from ansible_collections.awsome.distributed_training.plugins.module_utils import (
+    adt_metrics,
+    controller,
+    local_job,
+)
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.plugins.module_utils.progress import progress_line
+
+_HERE = {"awsome.distributed_training.local_job_info": local_job.look}
+"""Looks that need no module where the job runs on this very machine: they cost the job none of its processor time."""
 
 
 class ActionModule(controller.OneLineAction):
@@ -22,9 +29,7 @@ class ActionModule(controller.OneLineAction):
         for line in args.get("say", []):
             display.display(line)
         while True:
-            look = self._execute_module(
-                module_name=args["look"], module_args={**args["look_args"], "offset": offset}, task_vars=task_vars
-            )
+            look = self._look(args["look"], {**args["look_args"], "offset": offset}, task_vars)
             if look.get("failed"):
                 raise TrainingError(f"the job could not be looked at: {look.get('msg')}", "attach to it again")
             for metric in adt_metrics.parse_metrics(look["text"].splitlines()):
@@ -37,3 +42,9 @@ class ActionModule(controller.OneLineAction):
                 return {"changed": False, "job": controller.plain(look["job"])}
             if look["job"]["state"] == "running":
                 time.sleep(args["interval_s"])
+
+    def _look(self, name: str, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if name in _HERE and self._connection.transport == "local":
+            return _HERE[name](**args)
+        looked: dict[str, Any] = self._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+        return looked

@@ -50,6 +50,14 @@ def read_log(run_dir: str, offset: int, most: int = 4_000_000) -> tuple[str, int
     return data[:whole].decode("utf-8", "replace"), offset + whole
 
 
+def look(run_dir: str, offset: int) -> dict[str, Any]:
+    """job, and text and offset of what its log has gained."""
+    # the state first: a job that exited has written all that the log read afterwards shows
+    job = read_job(run_dir)
+    text, reached = read_log(run_dir, offset)
+    return {"job": job, "text": text, "offset": reached}
+
+
 def _noted(run_dir: str) -> dict[str, Any]:
     try:
         with open(os.path.join(run_dir, "job.json"), encoding="utf-8") as file:

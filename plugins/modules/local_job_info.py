@@ -48,10 +48,7 @@ offset:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.awsome.distributed_training.plugins.module_utils.local_job import (
-    read_job,
-    read_log,
-)
+from ansible_collections.awsome.distributed_training.plugins.module_utils.local_job import look
 
 
 def main() -> None:
@@ -63,10 +60,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # the state first: a job that exited has written all that the log read afterwards shows
-    job = read_job(module.params["run_dir"])
-    text, offset = read_log(module.params["run_dir"], module.params["offset"])
-    module.exit_json(changed=False, job=job, text=text, offset=offset)
+    module.exit_json(changed=False, **look(module.params["run_dir"], module.params["offset"]))
 
 
 if __name__ == "__main__":

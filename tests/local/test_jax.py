@@ -12,9 +12,9 @@ from ansible_collections.awsome.distributed_training.tests.local import cases
 
 @pytest.fixture(scope="module")
 def trained(make_workplace: Callable[[str], Path]) -> Path:
-    """The folder in which a user trained for a fifth of the preset's steps."""
+    """The folder in which a user trained."""
     folder = make_workplace("jax")
-    ran = support.play(["-e", "case=jax params='steps=60'"], folder)
+    ran = support.play(["-e", "case=jax"], folder)
     assert ran.returncode == 0, ran.stdout
     assert "verdict: pass" in ran.stdout
     return folder
@@ -24,8 +24,7 @@ def test_two_processes_learn_the_text(trained: Path) -> None:
     run = support.latest_run(trained, "jax")
     result = cases.result(run)
     verdicts = {check["id"]: check["verdict"] for check in result["checks"]}
-    assert (verdicts["first_loss"], verdicts["held_out_loss"]) == ("pass", "skip")
-    assert result["metrics"]["eval_loss"] < 3.0  # 5.5 at first
+    assert (verdicts["first_loss"], verdicts["held_out_loss"]) == ("pass", "pass")
     assert "jax" in result["stack"]
     environment = next(line for line in cases.metrics(run) if line.get("name") == "environment")
     assert environment["message"].startswith(f"{result['world_size']} processes")
@@ -36,11 +35,11 @@ def test_the_same_run_again_prepares_nothing_and_only_evaluates(trained: Path) -
     run = support.latest_run(trained, "jax")
     tokens = trained / "runs/jax/data/tokens.bin"
     made, log = tokens.stat().st_mtime_ns, (run / "log.txt").read_text()
-    ran = support.play(["-e", f"case=jax run_id={run.name} params='steps=60'"], trained)
+    ran = support.play(["-e", f"case=jax run_id={run.name}"], trained)
     assert ran.returncode == 0, ran.stdout
     assert "step prepare: what it makes is there" in (run / "log.txt").read_text().removeprefix(log)
     assert tokens.stat().st_mtime_ns == made
-    assert "resumed: from step-00000060" in ran.stdout
+    assert "resumed: from step-00000280" in ran.stdout
     assert [line["kind"] for line in cases.metrics(run) if line["attempt"] == 2 and line["kind"] != "event"] == ["eval"]
 
 

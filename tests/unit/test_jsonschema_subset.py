@@ -18,6 +18,7 @@ SCHEMAS = sorted(path.name.removesuffix(".schema.json") for path in (ROOT / "sch
 DOCUMENTS = [
     *((path.stem, path) for path in (ROOT / "data").glob("*.yml")),
     *(("launcher", path) for path in (ROOT / "data/launchers").glob("*.yml")),
+    *(("evidence", path) for path in (ROOT / "evidence").glob("*.json")),
     *(("case", path) for path in (ROOT / "test_cases").glob("*/*/case.yml")),
 ]
 FORMS = {"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 5}]}

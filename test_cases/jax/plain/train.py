@@ -40,7 +40,7 @@ from adt_train.flops import flops_per_token
 Weights = dict[str, Any]
 STATE = "state.npz"
 VOCABULARY = 256  # bytes
-TINY_BATCH = 16  # rows: what the default learning rate is for
+TINY_BATCH = 8  # rows: what the default learning rate is for
 HEAD_STD = 0.02  # small scores: an untrained model must guess evenly
 
 
@@ -49,16 +49,16 @@ class Settings:
     """What case.yml calls parameters; their help stands there."""
 
     width: int = 96
-    layers: int = 4
+    layers: int = 3
     heads: int = 4
     sequence_length: int = 128
     text: str = ""
-    steps: int = 300
+    steps: int = 280
     global_batch: int = 0
-    learning_rate: float = 0.004
+    learning_rate: float = 0.006
     warmup_steps: int = 20
     seed: int = 1
-    checkpoint_every: int = 150
+    checkpoint_every: int = 140
     checkpoints_kept: int = 2
     eval_rows: int = 256
     log_every: int = 10
