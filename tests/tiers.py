@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -41,10 +42,10 @@ def command(*words: str) -> Count:
     return Count(passed=int(status == 0), failed=int(status != 0))
 
 
-def pytest(*paths: str) -> Count:
-    """The tests under some paths, each path in a process of its own, all at once; counted from pytest's own reports."""
+def pytest(*groups: str) -> Count:
+    """Groups of tests, paths and options of pytest, all groups at once; counted from pytest's own reports."""
     BUILD.mkdir(exist_ok=True)
-    started = [start_pytest(path) for path in paths]
+    started = [start_pytest(group) for group in groups]
     total = Count()
     for process, report, log in started:
         status = process.wait()
@@ -53,12 +54,13 @@ def pytest(*paths: str) -> Count:
     return total
 
 
-def start_pytest(path: str) -> tuple[subprocess.Popen[bytes], Path, Path]:
+def start_pytest(group: str) -> tuple[subprocess.Popen[bytes], Path, Path]:
     """A process, where its report will be and where its output goes."""
-    name = path.replace("/", "-")
+    name = re.sub(r"\W+", "-", group)
     report, log = BUILD / f"junit-{name}.xml", BUILD / f"pytest-{name}.log"
     report.unlink(missing_ok=True)
-    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", path]
+    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *group.split()]
+    print(f"$ pytest {group}", flush=True)
     with open(log, "wb") as file:
         return subprocess.Popen(words, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT), report, log
 
@@ -88,11 +90,12 @@ def lint() -> Count:
 
 
 def unit() -> Count:
-    return pytest("tests/unit", "tests/packaging")
+    return pytest("tests/unit", "tests/packaging tests/rendering")
 
 
 def local() -> Count:
-    return pytest("tests/local")
+    whole_presets = ("tests/local/test_fsdp.py", "tests/local/test_jax.py")
+    return pytest(" ".join(whole_presets), " ".join(["tests/local", *(f"--ignore={path}" for path in whole_presets)]))
 
 
 def fresh() -> Count:

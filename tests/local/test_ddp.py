@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -40,13 +41,14 @@ def test_an_interrupted_run_saves_and_goes_on_where_it_stopped(workplace: Path) 
 
 
 def test_a_detached_run_outlives_its_follower_and_is_followed_again(workplace: Path) -> None:
-    started = support.play(["-e", "case=ddp detach=true", "-e", "params='steps=80 eval_rows=32'"], workplace)
+    mine = cases.write_case(workplace / "mine", cases.training(steps=60, pause_s=0.1))
+    started = support.play(["-e", "case=./mine detach=true"], workplace)
     assert started.returncode == 0, started.stdout
-    run = support.latest_run(workplace, "ddp")
+    run = support.latest_run(workplace, mine.name)
     attach = f"-e attach={run.name}"
     assert attach in started.stdout
     with cases.Play(attach.split(), workplace) as follower:
-        follower.wait_for("\nstep 0/80")
+        follower.wait_for("\nstep 0/60")
         follower.signal(signal.SIGKILL)
         follower.wait()
     job = cases.job(run)
@@ -57,6 +59,22 @@ def test_a_detached_run_outlives_its_follower_and_is_followed_again(workplace: P
     ran = support.play(attach.split(), workplace)
 
     assert ran.returncode == 0, ran.stdout
-    assert ran.stdout.index("\nstep 0/80") < ran.stdout.index("\nstep 79/80") < ran.stdout.index("verdict: pass")
+    assert ran.stdout.index("\nstep 0/60") < ran.stdout.index("\nstep 59/60") < ran.stdout.index("verdict: pass")
     result = cases.result(run)
     assert (result["attempts"], result["state"], result["verdict"]) == (1, "completed", "pass")
+
+
+def test_rendered_ddp_trains_in_an_environment_of_the_users_own(trained_ddp: Path, workplace: Path) -> None:
+    params = "steps=5 eval_rows=16"
+    ran = support.play(
+        ["-e", f"case=ddp render_to=job params='{params}' launcher_params='procs_per_node=1'"], workplace
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert (workplace / "job/requirements.lock").exists()
+    python = re.search(r"^export ADT_PYTHON=(\S+)$", (trained_ddp / "job.sh").read_text(), re.MULTILINE)
+    assert python
+    ran = support.run(["bash", "job/job.sh"], workplace, {"ADT_PYTHON": python[1]})
+    assert ran.returncode == 0, ran.stdout
+    lines = [json.loads(line.partition("ADT_METRIC ")[2]) for line in ran.stdout.splitlines() if "ADT_METRIC " in line]
+    assert [line["step"] for line in lines if line["kind"] == "step"] == [0, 4]
+    assert (workplace / "job/checkpoints/step-00000005/manifest.json").exists()

@@ -1,7 +1,8 @@
 """Start one process per rank of this node: ``python -m adt_train.per_rank COMMAND …``.
 
 Each process gets ADT_RANK, ADT_LOCAL_RANK and ADT_WORLD_SIZE. The first one that fails ends the others, which would
-wait for it for ever; a stop request is handed on and waited for. The exit status is that of the first failure.
+wait for it for ever; a stop request is handed on and waited for, as long as saving takes. The exit status is that of
+the first failure, else that of a process that saved.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+
+from adt_train.signals import EXIT_SAVED
 
 GRACE_S = 30.0
 """Seconds between SIGTERM and SIGKILL for processes whose neighbour failed."""
@@ -39,7 +42,7 @@ def main(command: list[str]) -> int:
     ]
     status, deadline = 0, None
     while any(rank.poll() is None for rank in ranks):
-        failed = next((rank for rank in ranks if rank.poll()), None)
+        failed = next((rank for rank in ranks if rank.poll() not in (None, 0, EXIT_SAVED)), None)
         if failed is not None and deadline is None:
             status = failed.returncode
             deadline = time.monotonic() + GRACE_S

@@ -36,7 +36,9 @@ class Ranks:
             dist.init_process_group(backend)
         else:
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-        return cls(dist.get_rank(), dist.get_world_size(), device, dist.new_group(backend="gloo"))
+        ranks = cls(dist.get_rank(), dist.get_world_size(), device, dist.new_group(backend="gloo"))
+        ranks.wait()  # until all are here: one that leaves with an error would take the meeting place with it
+        return ranks
 
     def lanes(self, global_batch: int) -> range:
         """The rows of every global batch that this rank reads, as many as the others'; no two ranks share one."""

@@ -1,13 +1,12 @@
 """render_to: a folder that runs without Ansible, and Kubernetes objects that are compared with golden files.
 
-UPDATE_GOLDEN=1 pytest tests/local/test_render.py writes tests/golden/ again.
+UPDATE_GOLDEN=1 pytest tests/rendering writes tests/golden/ again.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -67,22 +66,6 @@ def test_a_rendered_case_runs_without_ansible_wherever_it_is_moved(workplace: Pa
             assert f"rank {rank} of 2 attempt {attempt} reads data" in ran.stdout
     assert "step prepare: what it makes is there" in ran.stdout
     assert {path.name for path in workplace.iterdir()} == {moved.name}
-
-
-def test_rendered_ddp_trains_in_an_environment_of_the_users_own(trained_ddp: Path, workplace: Path) -> None:
-    params = "steps=5 eval_rows=16"
-    ran = support.play(
-        ["-e", f"case=ddp render_to=job params='{params}' launcher_params='procs_per_node=1'"], workplace
-    )
-    assert ran.returncode == 0, ran.stdout
-    assert (workplace / "job/requirements.lock").exists()
-    python = re.search(r"^export ADT_PYTHON=(\S+)$", (trained_ddp / "job.sh").read_text(), re.MULTILINE)
-    assert python
-    ran = support.run(["bash", "job/job.sh"], workplace, {"ADT_PYTHON": python[1]})
-    assert ran.returncode == 0, ran.stdout
-    lines = [json.loads(line.partition("ADT_METRIC ")[2]) for line in ran.stdout.splitlines() if "ADT_METRIC " in line]
-    assert [line["step"] for line in lines if line["kind"] == "step"] == [0, 4]
-    assert (workplace / "job/checkpoints/step-00000005/manifest.json").exists()
 
 
 @pytest.fixture(scope="module")
