@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -139,3 +140,15 @@ class Play:
     def wait(self, timeout: float = 120) -> int:
         """The exit status."""
         return self.process.wait(timeout)
+
+
+def told(screen: str) -> str:
+    """The one message by which a play failed."""
+    assert "Traceback" not in screen
+    assert screen.count("[ERROR]") == 1, screen
+    lines = [line for line in screen.splitlines() if line.startswith("fatal: ")]
+    assert len(lines) == 1, screen
+    message: str = json.loads(lines[0].partition("FAILED! => ")[2])["msg"]
+    assert "\n" not in message
+    assert re.search(r"\S; fix: \S", message), message
+    return message
