@@ -31,8 +31,8 @@ class ActionModule(controller.OneLineAction):
         node = dict(args.get("node") or {"accelerator": "cpu", "accelerators": 0, "cpus": None, "instance_type": None})
         node = catalogue.described_node(types, node, _instance_type(request["launcher_params"]))
         plan = make_plan(case, request, launcher, node, controller.revision(case["path"]))
-        if request["render_to"]:
-            runs.refuse_unwritable(request["render_to"], "render_to")
+        option = "render_to" if request["render_to"] else "runs_dir"
+        runs.refuse_unwritable(request[option], option)
         run_dir = request["render_to"] or os.path.join(request["runs_dir"], case["name"], plan["run_id"])
         _refuse_another_plan(run_dir, plan)
         if self._task.check_mode:
@@ -45,8 +45,6 @@ class ActionModule(controller.OneLineAction):
             "library": os.path.join(controller.ROOT, "test_cases", "lib"),
             "cache": os.path.join(cache, "awsome-distributed-training"),
         }
-        if not self._task.check_mode and not request["render_to"]:
-            runs.make_run_dir(request["runs_dir"], case["name"], plan["run_id"])
         return {"changed": False, "plan": plan, "folders": folders}
 
 

@@ -67,8 +67,10 @@ def summarize(metrics: list[Metric]) -> dict[str, Any]:
 
 
 def first_error(metrics: list[Metric]) -> Metric | None:
-    """The last event by which training told what was wrong."""
-    return next((m for m in reversed(metrics) if m["kind"] == "event" and m.get("name") == "error"), None)
+    """What training first said was wrong in its last attempt: what other ranks say later follows from it."""
+    last = max((m["attempt"] for m in metrics if "attempt" in m), default=None)
+    told = [m for m in metrics if m["kind"] == "event" and m.get("name") == "error" and m.get("attempt") == last]
+    return told[0] if told else None
 
 
 def is_finite(value: Any) -> bool:

@@ -12,11 +12,12 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.errors
     TrainingError,
     did_you_mean,
 )
+from ansible_collections.awsome.distributed_training.plugins.module_utils.test_case import DEFAULT_PRESET
 from ansible_collections.awsome.distributed_training.plugins.module_utils.values import convert
 
 PUBLIC: dict[str, dict[str, Any]] = {
     "case": {"type": "str", "default": None, "help": "name of a test case, or the path of a folder that holds one"},
-    "preset": {"type": "str", "default": "tiny", "help": "a preset of the case"},
+    "preset": {"type": "str", "default": DEFAULT_PRESET, "help": "a preset of the case"},
     "launcher": {"type": "str", "default": None, "help": "slurm, local, kubernetes"},
     "nodes": {"type": "int", "default": 1, "help": "number of nodes"},
     "params": {"type": "str", "default": None, "help": "parameters of the case: 'name=value name=value'"},

@@ -45,6 +45,10 @@ PROCESS_VARIABLES = frozenset(["ADT_RANK", "ADT_LOCAL_RANK", "ADT_WORLD_SIZE"])
 """What only a process of per_rank or mpirun knows: the node, which fills in a step's words, does not."""
 
 
+DEFAULT_PRESET = "tiny"
+"""What runs where no preset is named; a case without presets has this one, which sets nothing."""
+
+
 def inconsistencies(case: Case) -> list[str]:
     """What a schema cannot say of case.yml: each entry is one line, with its fix."""
     problems: list[str] = []
@@ -99,7 +103,7 @@ def inconsistencies(case: Case) -> list[str]:
 
 def preset_values(case: Case, preset: str) -> dict[str, Any]:
     """The parameters that a preset sets, those of the presets that it starts from first."""
-    presets = case.get("presets", {})
+    presets = case.get("presets") or {DEFAULT_PRESET: {}}
     chain: list[str] = []
     name: str | None = preset
     while name is not None:

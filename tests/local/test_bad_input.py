@@ -25,6 +25,20 @@ def copied(run: Path, workplace: Path, run_id: str | None = None) -> Path:
     return copy
 
 
+def test_an_environment_that_cannot_be_made_leaves_no_run_behind(workplace: Path) -> None:
+    mine = cases.write_case(workplace / "mine", environment={"requirements": "requirements"})
+    (mine / "requirements.lock").write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": None, "XDG_CACHE_HOME": str(workplace / "cache")}
+    ran = support.play(["-e", "case=./mine"], workplace, offline)
+    assert ran.returncode != 0
+    assert "No matching distribution found for no-such-package==1.0; fix: " in cases.told(ran.stdout)
+    assert not (workplace / "runs").exists()
+    assert [path.name for path in (workplace / "cache").rglob("*") if path.suffix != ".lock"] == [
+        "awsome-distributed-training",
+        "environments",
+    ]
+
+
 def test_a_run_goes_on_only_by_its_own_plan(trained_ddp: Path, workplace: Path) -> None:
     run = copied(trained_ddp, workplace)
     before = support.files_under(run)

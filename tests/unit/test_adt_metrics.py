@@ -86,11 +86,17 @@ def test_a_summary_bears_every_line_that_was_read() -> None:
     assert summarize(parse_metrics(lines))["last_loss"] is None
 
 
-def test_the_last_error_is_the_one_that_ended_the_run() -> None:
-    metrics = [{"kind": "event", "name": "error", "message": message} for message in ("old", "new")]
-    found = first_error([*metrics, {"kind": "event", "name": "saved"}])
+def test_the_first_error_of_the_last_attempt_is_the_one_that_ended_the_run() -> None:
+    told = [(1, "old"), (2, "new"), (2, "the connection was closed")]
+    metrics = [{"kind": "event", "name": "error", "attempt": number, "message": text} for number, text in told]
+    found = first_error(metrics)
     assert found is not None
     assert found["message"] == "new"
+
+
+def test_an_error_of_an_earlier_attempt_did_not_end_the_run() -> None:
+    error = {"kind": "event", "name": "error", "attempt": 1, "message": "old"}
+    assert first_error([error, {**step(0), "attempt": 2}]) is None
 
 
 def test_a_run_without_an_error_has_none() -> None:

@@ -213,6 +213,12 @@ def test_nodes_need_a_place_for_the_files_that_they_share() -> None:
     )
 
 
+def test_a_case_without_presets_runs_by_its_defaults() -> None:
+    plain = {key: value for key, value in CASE.items() if key != "presets"}
+    assert plan(case=plain)["preset"] == "tiny"
+    assert refusal(case=plain, preset="large") == "preset=large: case mine has no such preset; fix: known: tiny"
+
+
 def test_a_name_that_is_too_long_for_the_engine_is_refused() -> None:
     long = {**CASE, "name": "a" * 40, "steps": CASE["steps"][1:]}
     assert "is longer than the 63 characters that a name of kubernetes may have" in refusal(

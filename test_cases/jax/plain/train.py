@@ -238,6 +238,8 @@ def load(
     root: Path, weights: Weights, state: Any, settings: Settings, same: NamedSharding, writer: MetricWriter, rank: int
 ) -> tuple[int, Weights, Any]:
     """The newest complete checkpoint on every process: updates it has seen, weights, optimizer state."""
+    if rank == 0:
+        checkpoints.abandon(root)
     multihost_utils.sync_global_devices("before load")
     found = checkpoints.newest(root, lambda text: writer.event("checkpoint_damaged", text))
     if found is None:
