@@ -88,7 +88,7 @@ def downloads_stand_in_the_stack(files: Files) -> Iterator[Violation]:
                     yield Violation(path, line, f"address {url[0]} outside data/stack.yml", "lookup stack")
 
 
-_MACHINE = re.compile(r"(?<![\w.$}~>/-])/(work|root)/")
+_MACHINE = re.compile(r"(?<![\w.$}~>/-])/(root|home|Users)/\w")
 
 
 def no_path_of_one_machine(files: Files) -> Iterator[Violation]:
