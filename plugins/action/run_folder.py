@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils import controller, runs
@@ -14,4 +15,5 @@ class ActionModule(controller.OneLineAction):
 
     def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Returns ``path``."""
-        return {"changed": True, "path": runs.make_run_dir(args["runs_dir"], args["case"], args["run_id"])}
+        there = os.path.isdir(os.path.join(args["runs_dir"], args["case"], args["run_id"]))
+        return {"changed": not there, "path": runs.make_run_dir(args["runs_dir"], args["case"], args["run_id"])}

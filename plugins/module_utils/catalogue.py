@@ -17,9 +17,9 @@ Document = Mapping[str, Any]
 
 def component(document: Document, name: str, stack: str | None = None) -> dict[str, Any]:
     """A component of data/stack.yml in the version that a stack (None: the default one) takes."""
-    entry = _entry(document["components"], name, "component")
+    entry = dict(_entry(document["components"], name, "component"))
     chosen = stack or document["default"]
-    version = _entry(_entry(document["stacks"], chosen, "stack"), name, f"component of stack {chosen}", wrap=False)
+    version = _entry(_entry(document["stacks"], chosen, "stack"), name, f"component of stack {chosen}")
     about = _entry(entry.pop("versions"), version, f"version of {name}")
     return {"name": name, "version": version, **entry, **about}
 
@@ -61,7 +61,7 @@ def described_node(types: Document, node: Mapping[str, Any], named_type: str | N
     return {**node, "peak_tflops": known["peak_tflops"].get("bf16") if known else None}
 
 
-def _entry(entries: Mapping[str, Any], name: str, kind: str, wrap: bool = True) -> Any:
+def _entry(entries: Mapping[str, Any], name: str, kind: str) -> Any:
     if name not in entries:
         raise TrainingError(f"{kind} {name!r} is not in the catalogue", did_you_mean(name, entries))
-    return dict(entries[name]) if wrap else entries[name]
+    return entries[name]

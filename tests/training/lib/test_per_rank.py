@@ -66,6 +66,11 @@ def test_a_stop_request_is_handed_on_and_waited_for(number: signal.Signals) -> N
     assert launcher.returncode == 75
 
 
+def test_a_rank_that_saved_gives_the_others_the_time_to_save() -> None:
+    ran = launch('[ "$ADT_RANK" = 0 ] && exit 75; sleep 0.5; echo saved; exit 75')
+    assert (ran.stdout, ran.returncode) == ("saved\n", 75)
+
+
 def test_saved_ranks_are_not_a_failure_of_the_last_to_save() -> None:
     # rank 1 is still saving when rank 0 has gone
     script = 'trap "exit 4" TERM; [ "$ADT_RANK" = 0 ] && exit 75; sleep 0.3; exit 75'
