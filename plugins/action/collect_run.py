@@ -34,7 +34,7 @@ class ActionModule(controller.OneLineAction):
         metrics = adt_metrics.parse_metrics(log)
         summary = adt_metrics.summarize(metrics)
         baselines = controller.read_catalogue("baselines")["baselines"]
-        checks = run_checks.judge_run(plan, metrics, summary, job.get("exit_status"), baselines)
+        checks = run_checks.judge_run(plan, metrics, summary, job, baselines)
         environment = json.loads(_read(os.path.join(run_dir, "environment.json")) or "{}")
         result = {
             "schema": 1,
@@ -42,7 +42,7 @@ class ActionModule(controller.OneLineAction):
             "case": plan["case"]["name"],
             "preset": plan["preset"],
             "launcher": plan["launcher"],
-            "state": run_checks.run_state(job.get("exit_status"), was_cancelled(run_dir)),
+            "state": run_checks.run_state(job, job.get("cancelled", was_cancelled(run_dir))),
             "attempts": max([1, *(m.get("attempt", 1) for m in metrics)]),
             "nodes": plan["nodes"],
             "world_size": plan["world_size"],

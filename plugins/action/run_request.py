@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from typing import Any
@@ -25,29 +26,36 @@ class ActionModule(controller.OneLineAction):
         request["runs_dir"] = os.path.join(base, os.path.expanduser(request["runs_dir"]))
         if request["render_to"]:
             request["render_to"] = os.path.join(base, os.path.expanduser(request["render_to"]))
+        heads = task_vars.get("groups", {}).get("head", [])
+        sbatch = shutil.which("sbatch")
         if request["launcher"] is None:
-            request["launcher"] = "local"
-            head = "the inventory has a Slurm head" if task_vars.get("groups", {}).get("head") else None
-            if head or shutil.which("sbatch"):
-                why = head or "sbatch is on the PATH"
-                raise TrainingError(
-                    f"{why}, and there is no launcher for Slurm yet", "-e launcher=local trains on this very machine"
-                )
+            request["launcher"] = "slurm" if heads or sbatch else "local"
+        request["head"] = str(heads[0]) if heads else "localhost"
+        request["has_slurm"] = bool(heads or sbatch)
         request["base"] = base
         request["controller_pid"] = os.getppid()
         request["run_id"] = request["run_id"] or runs.new_run_id()
-        request["command"] = _this_command()
+        request["command"] = _this_command(task_vars.get("ansible_inventory_sources") or [])
         if request["act"] in ("attach", "cancel"):
             request["run_dir"] = runs.find_run(request["runs_dir"], request[request["act"]])
             request["launcher"] = controller.read_yaml(os.path.join(request["run_dir"], "plan.yml"))["launcher"]
+            if request["launcher"] == "slurm":
+                request["cluster"] = controller.read_yaml(os.path.join(request["run_dir"], "cluster.json"))
         else:
             # refused here, before anything is asked of a node
             controller.load_case(request["case"], base)
-            controller.load_launcher(request["launcher"])
+            launcher = controller.load_launcher(request["launcher"])
+            if "cluster" in launcher["needs"] and request["act"] == "run" and not request["has_slurm"]:
+                raise TrainingError(
+                    f"launcher={launcher['name']}: sbatch is not on the PATH, and the inventory has no group head",
+                    "-i INVENTORY of the cluster, or -e render_to=FOLDER",
+                )
         return {"changed": False, "request": request}
 
 
-def _this_command() -> str:
-    """How to call ansible-playbook again: by its name where the PATH leads to the one that runs."""
+def _this_command(inventories: list[str]) -> str:
+    """How to call ansible-playbook again, by its name where the PATH leads to it, with the same inventories."""
     own = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
-    return "ansible-playbook" if shutil.which("ansible-playbook") == own or not os.path.exists(own) else own
+    name = "ansible-playbook" if shutil.which("ansible-playbook") == own or not os.path.exists(own) else own
+    given = [path for path in inventories if path != "/etc/ansible/hosts"]
+    return " ".join([name, *(f"-i {shlex.quote(str(path))}" for path in given)])

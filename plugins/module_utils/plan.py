@@ -20,6 +20,7 @@ def make_plan(
     launcher: Mapping[str, Any],
     node: Mapping[str, Any],
     revision: str,
+    cluster: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The plan of a run: what every launcher renders and every report shows.
 
@@ -27,7 +28,9 @@ def make_plan(
     :param request: run_id, preset, nodes, params, launcher_params, image.
     :param launcher: an entry of data/launchers.
     :param node: accelerator (cuda, neuron, cpu), accelerators (count), cpus, memory_gib, instance_type, and, where
-        known, efa (interfaces), accelerator_model and peak_tflops (dense bf16, per accelerator).
+        known, efa (interfaces), accelerator_model, peak_tflops (dense bf16, per accelerator) and gres (whether Slurm
+        hands the accelerators out).
+    :param cluster: name, kind and prefix (folder of Slurm's bin, empty where it is on the PATH); None outside clusters.
     :raises TrainingError: the request does not fit the case, the launcher or the nodes.
     """
     options = resolve(
@@ -61,7 +64,8 @@ def make_plan(
         "accelerator": accelerator,
         "accelerator_model": node.get("accelerator_model"),
         "instance_type": node.get("instance_type"),
-        "node": {key: node.get(key) for key in ("accelerators", "efa", "memory_gib")},
+        "node": {key: node.get(key) for key in ("accelerators", "cpus", "efa", "gres", "memory_gib")},
+        "cluster": dict(cluster or {}),
         "image": request.get("image"),
         "environment": dict(case.get("environment", {})),
         "secrets": list(case.get("secrets", [])),

@@ -23,12 +23,16 @@ def judge_run(
     plan: Mapping[str, Any],
     metrics: list[Metric],
     summary: Mapping[str, Any],
-    exit_status: int | None,
+    job: Mapping[str, Any],
     baselines: Iterable[Mapping[str, Any]],
 ) -> list[Check]:
-    """Every check of a run, the case's own after those that all runs share."""
+    """Every check of a run, the case's own after those that all runs share.
+
+    :param job: its exit_status (None while it runs, and where its engine ended it) and, of an engine that ended it,
+        problem and fix.
+    """
     checks = [
-        _exit_status(exit_status),
+        _exit_status(job),
         _last_step(summary),
         _finite_loss(metrics),
         *(_case_check(check, plan, summary) for check in plan["checks"]),
@@ -43,12 +47,15 @@ def verdict(checks: Iterable[Check]) -> str:
     return "pass" if "pass" in verdicts and "fail" not in verdicts else "fail"
 
 
-def run_state(exit_status: int | None, cancelled: bool) -> str:
+def run_state(job: Mapping[str, Any], cancelled: bool) -> str:
     """completed, failed, cancelled, preempted or running."""
-    if exit_status is None:
+    exit_status = job.get("exit_status")
+    if exit_status is None and not job.get("problem"):
         return "running"
     if cancelled:
         return "cancelled"
+    if exit_status is None:
+        return "failed"
     return {0: "completed", SAVED: "preempted"}.get(exit_status, "failed")
 
 
@@ -68,7 +75,10 @@ def make_check(
     }
 
 
-def _exit_status(status: int | None) -> Check:
+def _exit_status(job: Mapping[str, Any]) -> Check:
+    status = job.get("exit_status")
+    if job.get("problem"):
+        return make_check("exit_status", status, 0, False, job["problem"], fix=job.get("fix") or "read log.txt")
     reasons = {0: "the job ended well", SAVED: "the job saved and stopped on request", None: "the job has not ended"}
     fixes = {SAVED: "run it again with the same run_id", None: "attach to it until it ends"}
     reason = reasons.get(status, "the job failed")

@@ -27,6 +27,9 @@ options:
   python:
     description: The interpreter to build from; its default is the one that runs the module.
     type: path
+  link:
+    description: A link to the environment, to be made or mended.
+    type: path
 attributes:
   check_mode: {support: full, description: Says whether the environment is there and what building it would take.}
 author: The awsome.distributed_training authors
@@ -46,6 +49,7 @@ size: {description: "What building it downloads and takes, where it is not there
 record: {description: "What it holds; null where it is not there.", returned: always, type: dict}
 """
 
+import os
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
@@ -56,6 +60,17 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.case_e
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
 
+def _points_at(link: str, target: str) -> bool:
+    return os.path.islink(link) and os.readlink(link) == target
+
+
+def _point_at(link: str, target: str) -> None:
+    """Make the link, or replace it in one move: a job may be using it."""
+    part = f"{link}.{os.getpid()}"
+    os.symlink(target, part)
+    os.replace(part, link)
+
+
 def main() -> None:
     """Find the environment, or build it."""
     module = AnsibleModule(
@@ -64,6 +79,7 @@ def main() -> None:
             "lock": {"type": "path", "required": True},
             "cpu_lock": {"type": "path"},
             "python": {"type": "path"},
+            "link": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -73,13 +89,16 @@ def main() -> None:
             options["cache"], options["lock"], options["cpu_lock"], options["python"] or sys.executable
         )
         record = environment.record()
-        changed = record is None
+        is_linked = options["link"] is None or _points_at(options["link"], environment.path)
+        changed = record is None or not is_linked
         size = ""
-        if changed:
+        if record is None:
             cpu = environment.cpu_offer()
             size = stated_size((environment.cpu_lock if cpu else None) or environment.lock)
             if not module.check_mode:
                 record = environment.build()
+        if not is_linked and not module.check_mode:
+            _point_at(options["link"], environment.path)
     except (TrainingError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(

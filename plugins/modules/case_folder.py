@@ -46,17 +46,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-
-_MADE_FOLDERS = {"__pycache__", "runs", ".git"}
-
-
-def files_of(src: str) -> list[str]:
-    """The files below a folder that somebody wrote, relative to it."""
-    found: list[str] = []
-    for folder, folders, names in os.walk(src):
-        folders[:] = sorted(set(folders) - _MADE_FOLDERS)
-        found += [os.path.relpath(os.path.join(folder, name), src) for name in names if not name.endswith(".pyc")]
-    return sorted(found)
+from ansible_collections.awsome.distributed_training.plugins.module_utils.folders import files_of
 
 
 def is_same(one: str, other: str) -> bool:

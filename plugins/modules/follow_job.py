@@ -11,6 +11,7 @@ short_description: Show how far a job is until it ends
 version_added: 0.1.0
 description:
   - Looks at a job again and again and shows step, loss, throughput, MFU and the time left.
+  - A connection that is lost, or an engine that gives no answer, is waited for a quarter of an hour; the job goes on.
 options:
   look:
     description: Module that looks at the job once; returns C(job), C(text) and C(offset).
@@ -24,6 +25,9 @@ options:
     description: Byte of the log at which to begin.
     type: int
     default: 0
+  log:
+    description: File on the controller that gets the job's log, where the job does not write that very file.
+    type: path
   interval_s:
     description: Seconds between two looks.
     type: float
@@ -43,7 +47,10 @@ EXAMPLES = r"""
   awsome.distributed_training.follow_job:
     look: awsome.distributed_training.local_job_info
     look_args: {run_dir: runs/fsdp/latest}
-    interval_s: 2
+    log:
+    description: File on the controller that gets the job's log, where the job does not write that very file.
+    type: path
+  interval_s: 2
 """
 
 RETURN = r"""

@@ -158,7 +158,7 @@ def test_processes_on_gpus_know_the_peak() -> None:
 def test_what_is_known_of_the_nodes_is_in_the_plan() -> None:
     made = plan(node=P5)
     assert (made["instance_type"], made["accelerator_model"]) == ("p5.48xlarge", "H100")
-    assert made["node"] == {"accelerators": 8, "efa": 32, "memory_gib": 2048}
+    assert made["node"] == {"accelerators": 8, "cpus": 192, "efa": 32, "gres": None, "memory_gib": 2048}
 
 
 @pytest.mark.parametrize("nodes", [0, -1])

@@ -39,7 +39,7 @@ def judge(
     check_id: str, told: list[Any] | None = None, status: int | None = 0, baselines: Any = (), **more: Any
 ) -> Any:
     told = metrics() if told is None else told
-    checks = judge_run(plan(**more), told, summarize(told), status, baselines)
+    checks = judge_run(plan(**more), told, summarize(told), {"exit_status": status}, baselines)
     return next(check for check in checks if check["id"] == check_id)
 
 
@@ -205,4 +205,15 @@ def test_a_run_passes_when_something_was_proved_and_nothing_failed(verdicts: lis
     ],
 )
 def test_the_state_of_a_run_follows_from_its_end(status: int | None, cancelled: bool, state: str) -> None:
-    assert run_state(status, cancelled) == state
+    assert run_state({"exit_status": status}, cancelled) == state
+
+
+OUT_OF_MEMORY = {"exit_status": None, "problem": "Slurm ended it: out of memory", "fix": "fewer rows a step"}
+
+
+def test_a_job_that_its_engine_ended_failed_for_that_reason() -> None:
+    (check, *_) = judge_run(plan(), metrics(), summarize(metrics()), OUT_OF_MEMORY, [])
+    assert (check["id"], check["verdict"], check["value"]) == ("exit_status", "fail", None)
+    assert (check["reason"], check["fix"]) == (OUT_OF_MEMORY["problem"], OUT_OF_MEMORY["fix"])
+    assert run_state(OUT_OF_MEMORY, False) == "failed"
+    assert run_state(OUT_OF_MEMORY, True) == "cancelled"
