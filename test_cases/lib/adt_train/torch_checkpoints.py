@@ -13,6 +13,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from adt_train import checkpoints
@@ -57,6 +58,8 @@ class TorchCheckpoints:
         self.rank = dist.get_rank()
         # The thread that writes in the background talks to its peers: never over a group that training uses meanwhile.
         self._group = dist.new_group(backend="gloo")
+        # Page-locked, and kept for the next save: training waits only while a GPU copies into it, not for its pages.
+        self._stager = BlockingAsyncStager(cache_staged_state_dict=True) if torch.cuda.is_available() else None
         self._save: _Save | None = None
         self._saved_step = -1
 
@@ -74,7 +77,7 @@ class TorchCheckpoints:
             model, optimizer = get_state_dict(self.model, self.optimizer)
             state = {"model": model, "optimizer": optimizer}
             if self.in_background and not wait:
-                future = dcp.async_save(state, checkpoint_id=part, process_group=self._group)
+                future = dcp.async_save(state, checkpoint_id=part, process_group=self._group, async_stager=self._stager)
             else:
                 future = Future()
                 future.set_result(dcp.save(state, checkpoint_id=part, process_group=self._group))

@@ -13,6 +13,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from float8 import Float8Linear
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
@@ -81,14 +82,14 @@ SHAPES: dict[str, Shape] = {
 class Attention(nn.Module):
     """Causal attention; several query heads share a key and value head."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, linear: type[nn.Linear]) -> None:
         super().__init__()
         self.head_width = shape.head_width
         self.shares_heads = shape.heads != shape.kv_heads
-        self.query = nn.Linear(shape.width, shape.heads * shape.head_width, bias=False)
-        self.key = nn.Linear(shape.width, shape.kv_heads * shape.head_width, bias=False)
-        self.value = nn.Linear(shape.width, shape.kv_heads * shape.head_width, bias=False)
-        self.out = nn.Linear(shape.heads * shape.head_width, shape.width, bias=False)
+        self.query = linear(shape.width, shape.heads * shape.head_width, bias=False)
+        self.key = linear(shape.width, shape.kv_heads * shape.head_width, bias=False)
+        self.value = linear(shape.width, shape.kv_heads * shape.head_width, bias=False)
+        self.out = linear(shape.heads * shape.head_width, shape.width, bias=False)
 
     def forward(self, x_BTD: Tensor, cosine_TC: Tensor, sine_TC: Tensor) -> Tensor:
         heads = (*x_BTD.shape[:2], -1, self.head_width)
@@ -105,11 +106,11 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """SwiGLU."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, linear: type[nn.Linear]) -> None:
         super().__init__()
-        self.gate = nn.Linear(shape.width, shape.ffn, bias=False)
-        self.up = nn.Linear(shape.width, shape.ffn, bias=False)
-        self.down = nn.Linear(shape.ffn, shape.width, bias=False)
+        self.gate = linear(shape.width, shape.ffn, bias=False)
+        self.up = linear(shape.width, shape.ffn, bias=False)
+        self.down = linear(shape.ffn, shape.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.gate(x)) * self.up(x))
@@ -154,12 +155,12 @@ class Experts(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each behind a norm and beside a residual."""
 
-    def __init__(self, shape: Shape, recompute: str) -> None:
+    def __init__(self, shape: Shape, recompute: str, linear: type[nn.Linear]) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
-        self.attention = Attention(shape)
+        self.attention = Attention(shape, linear)
         self.ffn_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
-        self.ffn: nn.Module = Experts(shape) if shape.experts else FeedForward(shape)
+        self.ffn: nn.Module = Experts(shape) if shape.experts else FeedForward(shape, linear)
         self.has_experts = bool(shape.experts)
         self.recompute = RECOMPUTE[recompute]
 
@@ -179,15 +180,19 @@ class Transformer(nn.Module):
     cosine_TC: Tensor
     sine_TC: Tensor
 
-    def __init__(self, shape: Shape, sequence_length: int, recompute: str = "off") -> None:
+    def __init__(self, shape: Shape, sequence_length: int, recompute: str = "off", float8: bool = False) -> None:
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
-        self.blocks = nn.ModuleList(Block(shape, recompute) for _ in range(shape.layers))
+        linear = Float8Linear if float8 else nn.Linear
+        self.blocks = nn.ModuleList(Block(shape, recompute, linear) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
         self.head = None if shape.tied else nn.Linear(shape.width, shape.vocabulary, bias=False)
         for name in ("cosine_TC", "sine_TC"):
             self.register_buffer(name, torch.empty(sequence_length, shape.head_width), persistent=False)
+
+    def set_requires_gradient_sync(self, on: bool) -> None:
+        """Where there are other ranks, FSDP's own is called instead."""
 
     def forward(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
         x_BTD = self.embedding(tokens_BT)

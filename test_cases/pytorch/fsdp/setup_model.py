@@ -43,20 +43,43 @@ def build_model(
     prefetch: int = 0,
     offload: bool = False,
     bf16: bool = False,
+    masters: bool = False,
+    float8: bool = False,
+    accumulate: bool = True,
 ) -> Transformer:
     """The sharded model with its first weights: no rank ever holds all of it.
 
     :param reshard: ``always`` or ``never`` free a block's gathered weights between forward and backward; ``auto`` does
         where there is anything to gather.
     :param prefetch: blocks whose weights are asked for ahead of the one that computes; 0 leaves it to FSDP.
+    :param bf16: compute in bfloat16; weights stay float32, but for ``masters``.
+    :param masters: weights are bfloat16 too, and the optimizer holds their float32 masters.
+    :param float8: the blocks' matrix products take float8.
+    :param accumulate: gradients of several micro-batches add up.
     """
     with torch.device("meta"):
-        model = Transformer(shape, sequence_length, recompute)
-    blocks: list[Block] = list(model.blocks)
+        model = Transformer(shape, sequence_length, recompute, float8)
+    if masters:
+        for parameter in model.parameters():  # not the tables: they stay float32
+            parameter.data = parameter.data.bfloat16()
     if compile_blocks:
-        for block in blocks:
+        for block in model.blocks:
             # the method, not the module: FSDP's hooks stay outside of what is compiled
-            block.forward = torch.compile(block.forward)  # type: ignore[method-assign]
+            block.forward = torch.compile(block.forward)
+    # One rank has nothing to gather, yet FSDP would copy every weight and gradient twice. It is kept for what else it
+    # does: copies in bfloat16, sums of gradients in float32, weights in CPU memory.
+    if mesh.size() > 1 or not masters or accumulate or offload:
+        _shard(model, mesh, reshard, prefetch, offload, bf16)
+    model.to_empty(device="cpu" if offload else mesh.device_type)
+    initialise(model, seed)
+    if offload:
+        for name, buffer in model.named_buffers():
+            setattr(model, name, buffer.to(mesh.device_type))
+    return model
+
+
+def _shard(model: Transformer, mesh: DeviceMesh, reshard: str, prefetch: int, offload: bool, bf16: bool) -> None:
+    blocks: list[Block] = list(model.blocks)
     always = {"auto": mesh["shard"].size() > 1, "always": True, "never": False}[reshard]
     how = {
         "mesh": mesh,
@@ -66,7 +89,7 @@ def build_model(
         else MixedPrecisionPolicy(),
         "offload_policy": CPUOffloadPolicy() if offload else OffloadPolicy(),
     }
-    if not shape.tied:
+    if not model.shape.tied:
         fully_shard(model.embedding, reshard_after_forward=always, **how)
     for block in blocks:
         fully_shard(block, reshard_after_forward=always, **how)
@@ -77,20 +100,15 @@ def build_model(
     for number, block in enumerate(blocks if prefetch else ()):
         block.set_modules_to_forward_prefetch(blocks[number + 1 : number + 1 + prefetch])
         block.set_modules_to_backward_prefetch(blocks[max(0, number - prefetch) : number][::-1])
-    model.to_empty(device="cpu" if offload else mesh.device_type)
-    initialise(model, seed)
-    if offload:
-        for name, buffer in model.named_buffers():
-            setattr(model, name, buffer.to(mesh.device_type))
-    return model
 
 
 def init_std(shape: Shape, name: str) -> float:
     """Standard deviation of a first weight: √(2/(5·width)) (Nguyen and Salazar 2019), over √(2·layers) for what writes
-    into the residual (GPT-2), and 0.02 for what makes the scores, so that the first loss is near ln of the vocabulary.
+    into the residual (GPT-2). What makes the scores has 0.02 or √(0.1/width), the smaller: scores then vary by 0.1 or
+    less at any width, and the first loss is half of that above ln of the vocabulary.
     """
     if name.startswith("head") or (shape.tied and name.startswith("embedding")):
-        return 0.02
+        return min(0.02, math.sqrt(0.1 / shape.width))
     into_residual = name.removesuffix(".weight").endswith(("attention.out", "down"))
     return math.sqrt(2 / (5 * shape.width)) / math.sqrt(2 * shape.layers if into_residual else 1)
 
@@ -105,13 +123,13 @@ def initialise(model: Transformer, seed: int) -> None:
         if name.endswith("norm.weight"):
             parameter.fill_(1.0)
         else:
-            _fill_normal(parameter, init_std(model.shape, name), f"{seed} {name}")
+            fill_normal(parameter, init_std(model.shape, name), f"{seed} {name}")
     tables = rotary_tables(model.shape, model.cosine_TC.shape[0], model.cosine_TC.device)
     model.cosine_TC.copy_(tables[0])
     model.sine_TC.copy_(tables[1])
 
 
-def _fill_normal(parameter: nn.Parameter, std: float, key: str) -> None:
+def fill_normal(parameter: nn.Parameter, std: float, key: str) -> None:
     """Normal numbers, drawn in runs of rows that do not depend on the ranks; a rank draws the runs that it holds."""
     local, first = _local_rows(parameter)
     generator = torch.Generator(device=local.device)

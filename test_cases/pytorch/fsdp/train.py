@@ -13,19 +13,20 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from models import SHAPES, Transformer, training_flops
+from models import SHAPES, Shape, Transformer, training_flops
 from setup_model import build_model, make_mesh
 from torch import Tensor
 
 from adt_train import EXIT_SAVED, Environment, MetricWriter, StopRequest, UserError, parse_arguments, run_main
 from adt_train.data import Source, fit_global_batch, open_source
 from adt_train.schedules import warmup_cosine
+from adt_train.torch_adamw import MasterAdamW
 from adt_train.torch_checkpoints import TorchCheckpoints
 from adt_train.torch_ranks import Ranks
 
@@ -59,6 +60,9 @@ class Settings:
     compile: bool = False
     offload: bool = False
     bf16: bool = True
+    masters: bool = False
+    float8: bool = False
+    untied: bool = False
     checkpoint_every: int = 100
     checkpoints_kept: int = 2
     checkpoint_in_background: bool = True
@@ -74,9 +78,10 @@ def main() -> int:
     stop = StopRequest()
     ranks = Ranks.start()
     fit_batches(settings, ranks)
+    check_precision(settings, ranks.device)
     if settings.model not in SHAPES:
         raise UserError(f"model={settings.model!r} is not known", f"one of {', '.join(SHAPES)}")
-    shape = SHAPES[settings.model]
+    shape = shape_of(settings)
     source = open_source(
         settings.data, settings.sequence_length, settings.global_batch, settings.seed, settings.tokenizer
     )
@@ -107,14 +112,12 @@ def main() -> int:
         reshard=settings.reshard,
         prefetch=settings.prefetch,
         offload=settings.offload and on_gpu,
-        bf16=settings.bf16 and on_gpu,
+        bf16=settings.bf16 and (on_gpu or settings.masters),
+        masters=settings.masters,
+        float8=settings.float8,
+        accumulate=settings.micro_batch * ranks.count < settings.global_batch,
     )
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, settings.weight_decay),
-        lr=settings.learning_rate,
-        betas=(0.9, settings.beta2),
-        fused=on_gpu and not settings.offload,
-    )
+    optimizer = make_optimizer(model, settings, on_gpu and not settings.offload)
     checkpoints = TorchCheckpoints(
         environment.checkpoint_dir,
         model,
@@ -136,7 +139,7 @@ def main() -> int:
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = accumulate_gradients(model, next(batches), settings)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        norm = clip_gradients(model, optimizer, settings.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -178,10 +181,41 @@ def fit_batches(settings: Settings, ranks: Ranks) -> None:
         )
 
 
+def check_precision(settings: Settings, device: torch.device) -> None:
+    """Refuse what cannot be computed."""
+    if settings.masters and not settings.bf16:
+        raise UserError("masters=true keeps weights in bfloat16, and bf16=false asks for float32", "one of the two")
+    if settings.float8 and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 9):
+        name = torch.cuda.get_device_name(device)
+        raise UserError(f"float8=true: {name} multiplies no float8", "float8=false, or a GPU of Hopper or later")
+
+
+def shape_of(settings: Settings) -> Shape:
+    """The model's sizes."""
+    shape = SHAPES[settings.model]
+    return replace(shape, tied=False) if settings.untied else shape
+
+
 def identity(settings: Settings) -> dict[str, object]:
     """What must be equal to go on from a checkpoint: the model, and what its data position counts."""
-    position = {name: getattr(settings, name) for name in ("sequence_length", "global_batch", "seed")}
-    return {"model": settings.model, **asdict(SHAPES[settings.model]), **position}
+    position = {name: getattr(settings, name) for name in ("sequence_length", "global_batch", "seed", "masters")}
+    return {"model": settings.model, **asdict(shape_of(settings)), **position}
+
+
+def make_optimizer(model: Transformer, settings: Settings, fused: bool) -> torch.optim.Optimizer:
+    """AdamW, of the weights or of their masters; ``fused`` where a GPU holds its state."""
+    groups = parameter_groups(model, settings.weight_decay)
+    how: dict[str, Any] = {"lr": settings.learning_rate, "betas": (0.9, settings.beta2)}
+    if settings.masters:
+        return MasterAdamW(groups, **how, compiled=settings.compile and fused)
+    return torch.optim.AdamW(groups, **how, fused=fused)
+
+
+def clip_gradients(model: Transformer, optimizer: torch.optim.Optimizer, largest: float) -> Tensor:
+    """The norm of all gradients, which are shortened to ``largest``: at once, or in the pass that updates masters."""
+    if isinstance(optimizer, MasterAdamW):
+        return optimizer.clip(largest)
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), largest)
 
 
 def parameter_groups(model: Transformer, weight_decay: float) -> list[dict[str, object]]:

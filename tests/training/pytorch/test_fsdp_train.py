@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import SHAPES
+from models import SHAPES, parameter_count
 from tests.training import processes
 from tests.training.processes import Run, load_script, run_script
 
@@ -115,6 +115,68 @@ def test_settings_that_change_only_how_it_is_computed_leave_losses_as_they_are(u
     words = ("--offload=true", "--sharding=hybrid", "--shard_size=1", "--recompute=full", "--micro_batch=1")
     other = train(run_dir, *words, "--checkpoint_in_background=false")
     assert other.losses == pytest.approx(unbroken.losses, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def with_masters_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("masters")
+
+
+@pytest.fixture(scope="module")
+def with_masters(with_masters_dir: Path) -> Run:
+    """Two ranks with weights in bfloat16 and masters, a checkpoint after half of the steps."""
+    run = train(with_masters_dir, "--masters=true", "--checkpoint_every=6")
+    assert run.statuses == [0, 0], run.output
+    return run
+
+
+def test_masters_learn_as_float32_weights_do(unbroken: Run, with_masters: Run) -> None:
+    assert with_masters.losses == pytest.approx(unbroken.losses, abs=0.02)
+    assert with_masters.losses != pytest.approx(unbroken.losses, abs=1e-5), "bfloat16 would leave no trace"
+
+
+def test_masters_are_saved_and_the_next_run_goes_on(with_masters: Run, with_masters_dir: Path, run_dir: Path) -> None:
+    resumed = train(first_steps(with_masters_dir, run_dir, 6), "--masters=true")
+    expected = {step: loss for step, loss in with_masters.losses.items() if step >= 6}
+    assert resumed.losses == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("micro_batch", [8, 2])
+def test_one_rank_with_masters_goes_on_from_two(
+    with_masters: Run, with_masters_dir: Path, run_dir: Path, micro_batch: int
+) -> None:
+    # all rows at once: nothing is sharded, and FSDP has no part in it
+    words = ("--masters=true", f"--micro_batch={micro_batch}")
+    resumed = train(first_steps(with_masters_dir, run_dir, 6), *words, ranks=1)
+    expected = {step: loss for step, loss in with_masters.losses.items() if step >= 6}
+    assert resumed.losses == pytest.approx(expected, abs=0.02)
+
+
+def test_a_checkpoint_of_float32_weights_is_refused_for_masters(
+    unbroken: Run, unbroken_dir: Path, run_dir: Path
+) -> None:
+    refused = train(first_steps(unbroken_dir, run_dir, 6), "--masters=true", ranks=1)
+    assert refused.statuses == [2]
+    assert "does not fit: masters False there, True here" in refused.events("error")[0]["message"]
+
+
+def test_masters_of_float32_weights_are_refused(run_dir: Path) -> None:
+    refused = train(run_dir, "--masters=true", "--bf16=false", ranks=1)
+    assert refused.statuses == [2]
+    message = "masters=true keeps weights in bfloat16, and bf16=false asks for float32"
+    assert refused.events("error")[0]["message"] == message
+
+
+def test_float8_learns_as_bfloat16_does(with_masters: Run, run_dir: Path) -> None:
+    rounded = train(run_dir, "--masters=true", "--float8=true")
+    assert rounded.losses == pytest.approx(with_masters.losses, rel=0.01)
+    assert rounded.losses != with_masters.losses
+
+
+def test_an_untied_model_has_a_head_of_its_own() -> None:
+    script = load_script("pytorch/fsdp/train.py")
+    tied, untied = (script.shape_of(script.Settings(model="llama3_2_1b", untied=untied)) for untied in (False, True))
+    assert parameter_count(untied) - parameter_count(tied) == 128256 * 2048
 
 
 def _compile_without_a_compiler() -> None:
