@@ -8,8 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ansible_collections.awsome.distributed_training.tests.slurm.clusters import Cluster
 
 TESTS = Path(__file__).resolve().parent
 KEPT = TESTS.parent / "build/kept"
@@ -69,6 +73,29 @@ def workplace(
     yield folder
     if kept_prefix is None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(make_workplace: Callable[[str], Path], kept_prefix: str | None) -> Iterator[Cluster]:
+    """A local Slurm cluster of four nodes, on which two runs of two nodes fit beside each other."""
+    # not above: the cases' own interpreters, which run this file too, have no Ansible
+    from ansible_collections.awsome.distributed_training.tests.slurm import clusters
+
+    running = os.environ.get("ADT_TEST_CLUSTER")  # folder of a cluster "test" that is up: for who writes these tests
+    if running:
+        yield clusters.Cluster("test", Path(running))
+        return
+    folder = make_workplace("cluster")
+    before = clusters.cgroup_folders()
+    try:
+        made, _, _ = clusters.bring_up("test", folder, "-e", "nodes=4 gpus=2")
+        yield made
+    finally:
+        if kept_prefix is None:
+            clusters.take_down("test", folder)
+    if kept_prefix is None:
+        assert clusters.left_behind("test") == []
+        assert not [path for path in clusters.cgroup_folders() - before if "docker" in path or "slurm" in path]
 
 
 class SkipsCount:

@@ -56,6 +56,7 @@ class ActionModule(controller.OneLineAction):
                 "eval_loss": summary["eval_loss"],
                 "tokens_per_s": summary["tokens_per_s"],
                 "mfu": summary["mfu"],
+                "steps_repeated": summary["steps_repeated"],
             },
             "checks": checks,
             "transport": None,

@@ -41,6 +41,7 @@ def summarize(metrics: list[Metric]) -> dict[str, Any]:
     """What the lines of a run add up to; None for what no line tells.
 
     ``first_loss`` is that of step 0, ``began_at`` the step at which a run went on from a checkpoint that it brought.
+    ``steps_repeated`` counts printed steps that a later attempt did again.
     Throughput and MFU are medians over the steps after the first tenth, which holds compilation and cold caches.
     """
     steps = _last_attempt_wins([m for m in metrics if m["kind"] == "step"])
@@ -58,6 +59,7 @@ def summarize(metrics: list[Metric]) -> dict[str, Any]:
         "last_loss": steps[-1].get("loss") if steps else None,
         "eval_loss": evals[-1].get("loss") if evals else None,
         "last_step": max(reached) if reached else None,
+        "steps_repeated": _repeated([m for m in metrics if m["kind"] == "step"]),
         "total_steps": next((m["steps"] for m in reversed(steps) if m.get("steps")), None),
         "tokens_per_s": _median(steady, "tokens_per_s"),
         "tokens_per_s_per_accelerator": _median(steady, "tokens_per_s_per_accelerator"),
@@ -82,6 +84,15 @@ def _last_attempt_wins(steps: list[Metric]) -> list[Metric]:
     """Steps in order; a step that a later attempt repeated stands once, as repeated."""
     by_step = {m["step"]: m for m in steps if "step" in m}
     return [by_step[step] for step in sorted(by_step)]
+
+
+def _repeated(steps: list[Metric]) -> int:
+    """Steps that a later attempt did again: what losing nodes, ranks and turns has cost."""
+    first: dict[int, int] = {}
+    for m in steps:
+        if "step" in m:
+            first.setdefault(m["step"], m.get("attempt", 1))
+    return len({m["step"] for m in steps if "step" in m and m.get("attempt", 1) > first[m["step"]]})
 
 
 def _median(steps: list[Metric], key: str) -> float | None:

@@ -13,8 +13,9 @@ The commands, run with ``ENVIRONMENT``::
 Held to what Slurm 22.05.8, 24.11.5 and 26.05.5 printed: tests/recorded/slurm. 22.05 has no ``scontrol --json``; its
 ``squeue --json`` and ``sinfo --json`` say the same of jobs and nodes.
 
-A line or an entry that does not tell all that a value needs is refused as a whole: ValueError with its beginning.
-Keys that are not known are passed over.
+A line or an entry that does not tell all that a value needs is refused as a whole: ValueError with its beginning. So is
+a line that was cut, unless in the free text at its end, or in the partition, the last of COLUMNS. Keys that are not
+known are passed over.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def parse_partitions(text: str) -> list[SlurmPartition]:
 
 def parse_accounting(text: str) -> list[SlurmJob]:
     """Jobs of ``sacct --parsable2 --noheader --allocations --format=COLUMNS``; with --duplicates each start is one."""
-    return _each(text.splitlines(), "a job of sacct", _job_of_row)
+    return _each(filter(str.strip, text.splitlines()), "a job of sacct", _job_of_row)
 
 
 def parse_jobs_json(text: str) -> list[SlurmJob]:
@@ -175,8 +176,6 @@ def verdict(job: SlurmJob) -> tuple[int | None, str, str]:
         what, fix = _ENDS[job.state]
         on = f" (nodes {job.nodes})" if job.nodes and job.state in _OF_NODES else ""
         return None, f"{name} {what}{on}", fix
-    if job.state in FINISHED:
-        return None, f"{name} ended as {job.state}", f"scontrol show job {job.id}, and ask the cluster's administrator"
     return None, f"{name} has not ended: it is {job.state}", "attach to it until it ends"
 
 
@@ -242,6 +241,8 @@ def _each(records: Iterable[str], what: str, read: Callable[[str], _T]) -> list[
 def _each_entry(text: str, key: str, read: Callable[[Any], _T]) -> list[_T]:
     try:
         entries = json.loads(text)[key]
+        if not isinstance(entries, list):
+            raise TypeError("not a list")
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"no JSON of Slurm with {key}: {text[:_SHOWN]!r} ({error})") from error
     values = []
@@ -421,7 +422,7 @@ def _node(gres: str, flags: Iterable[str], **told: Any) -> SlurmNode:
 def _gpus(gres: str) -> tuple[int, str | None]:
     """Count and first type of the GPUs in Gres, such as ``gpu:h100:8(S:0-1),nic:2``."""
     count, model = 0, None
-    for words in re.findall(r"(?:^|,)gpu((?::[^:,(]+)*)", gres):
+    for words in re.findall(r"(?:^|,)gpu((?::[^:,(]+)*)(?=[,(]|$)", gres):
         parts = words.split(":")[1:]
         count += int(parts.pop()) if parts and parts[-1].isdigit() else 1
         model = model or (parts[0] if parts else None)
@@ -430,6 +431,7 @@ def _gpus(gres: str) -> tuple[int, str | None]:
 
 def _partition_of_record(record: str) -> SlurmPartition:
     fields = _fields(record.strip())
+    fields["JobDefaults"]  # stands after all that is read here
     return SlurmPartition(
         name=fields["PartitionName"],
         default=fields["Default"] == "YES",
