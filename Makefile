@@ -53,7 +53,7 @@ run: setup ## run a test case: CASE=fsdp PRESET=tiny LAUNCHER= NODES=1 PARAMS='s
 
 .PHONY: test
 test: $(VENV)/.dev ## every tier below, each within its budget
-	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local fresh
+	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule fresh
 
 .PHONY: lint unit local fresh
 lint: $(VENV)/.dev ## style, types, Ansible rules, claims without evidence
@@ -65,9 +65,23 @@ local: $(VENV)/.dev ## the cases through the play on this machine, and what goes
 fresh: $(VENV)/.dev ## the README word by word, as an ordinary user on a bare Debian
 	@$(BIN)/python $(ROOT)/tests/tiers.py fresh
 
+.PHONY: molecule
+molecule: $(VENV)/.dev ## the roles of a node in containers with systemd, on Debian 12 and 13 (root, Docker, mmdebstrap)
+	@$(BIN)/python $(ROOT)/tests/tiers.py molecule
+
+.PHONY: slurm faults
+slurm: $(VENV)/.dev ## launcher, cases and faults on a local Slurm cluster (root, Docker, mmdebstrap)
+	@$(BIN)/python $(ROOT)/tests/tiers.py slurm
+faults: $(VENV)/.dev ## every fault on that cluster: nodes, ranks and plays that go away
+	@$(BIN)/python $(ROOT)/tests/tiers.py faults
+
 .PHONY: lock
 lock: $(VENV)/.runtime ## write the lock files again (needs uv)
 	@$(BIN)/python $(ROOT)/requirements/lock.py
+
+.PHONY: record-slurm
+record-slurm: $(VENV)/.runtime ## record what Slurm prints, again (root, mmdebstrap): VERSIONS='22.05 24.11'
+	@$(BIN)/python $(ROOT)/tests/recording/record.py $(VERSIONS)
 
 .PHONY: evidence
 evidence: ## write docs/evidence.md from evidence/

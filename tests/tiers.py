@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -59,7 +60,7 @@ def start_pytest(group: str) -> tuple[subprocess.Popen[bytes], Path, Path]:
     name = re.sub(r"\W+", "-", group)
     report, log = BUILD / f"junit-{name}.xml", BUILD / f"pytest-{name}.log"
     report.unlink(missing_ok=True)
-    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *group.split()]
+    words = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *shlex.split(group)]
     print(f"$ pytest {group}", flush=True)
     with open(log, "wb") as file:
         return subprocess.Popen(words, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT), report, log
@@ -102,11 +103,26 @@ def fresh() -> Count:
     return pytest("tests/fresh")
 
 
+def molecule() -> Count:
+    return pytest("tests/molecule -k munge", "tests/molecule -k slurm")
+
+
+def slurm() -> Count:
+    return pytest("tests/slurm tests/faults -m 'not full'")
+
+
+def faults() -> Count:
+    return pytest("tests/faults")
+
+
 TIERS: dict[str, tuple[Callable[[], Count], int]] = {
     "lint": (lint, 30),
     "unit": (unit, 150),
     "local": (local, 240),
     "fresh": (fresh, 180),
+    "slurm": (slurm, 480),
+    "molecule": (molecule, 600),
+    "faults": (faults, 900),
 }
 """Each tier, and the seconds that it may take with warm caches on two cores."""
 

@@ -43,6 +43,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+complete: {description: Whether environment and link are there., returned: always, type: bool}
 path: {description: The environment., returned: always, type: str}
 interpreter: {description: Its interpreter., returned: always, type: str}
 size: {description: "What building it downloads and takes, where it is not there.", returned: always, type: str}
@@ -102,7 +103,12 @@ def main() -> None:
     except (TrainingError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=changed, path=environment.path, interpreter=environment.interpreter, size=size, record=record
+        changed=changed,
+        complete=not changed or not module.check_mode,
+        path=environment.path,
+        interpreter=environment.interpreter,
+        size=size,
+        record=record,
     )
 
 
