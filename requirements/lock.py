@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = (
     ("requirements/runtime", "3.11", None),
     ("requirements/dev", "3.11", "requirements/runtime.lock"),
+    ("requirements/molecule", "3.11", "requirements/runtime.lock"),
     ("requirements/oldest", "3.11", None),
     ("requirements/training-tests", "3.10", None),
     ("test_cases/pytorch/requirements", "3.10", None),

@@ -88,7 +88,7 @@ def cluster(make_workplace: Callable[[str], Path], kept_prefix: str | None) -> I
     folder = make_workplace("cluster")
     before = clusters.cgroup_folders()
     try:
-        made, _, _ = clusters.bring_up("test", folder, "-e", "nodes=4 gpus=2")
+        made, _, _ = clusters.bring_up("test", folder, "-e", "nodes=4")
         yield made
     finally:
         if kept_prefix is None:

@@ -86,8 +86,10 @@ def _last_attempt_wins(steps: list[Metric]) -> list[Metric]:
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _repeated(steps: list[Metric]) -> int:
-    """Steps that a later attempt did again: what losing nodes, ranks and turns has cost."""
+def _repeated(steps: list[Metric]) -> int | None:
+    """Steps that a later attempt did again: what losing nodes, ranks and turns has cost. None without a step."""
+    if not steps:
+        return None
     first: dict[int, int] = {}
     for m in steps:
         if "step" in m:

@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Submits the batch scripts of a run folder, each to start when the one before it ended well; or stops them.
   - Idempotent by run. Jobs that wait or run are not submitted a second time; those that have ended are not cancelled.
+  - Removes C(secrets.sh) of the run folder where its jobs were refused or cancelled. A job that ends removes it itself.
   - Calls C(sbatch), C(squeue) and C(scancel) as the user who is connected. Needs no other right.
 options:
   run_dir:
@@ -81,6 +82,8 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.slurm_
 )
 
 Jobs = list[dict[str, Any]]
+SECRETS = "secrets.sh"
+"""In the run folder: a job removes it where it ends by itself, and the module where no job is left to do that."""
 
 
 def submit(slurm: Slurm, run_dir: str, jobs: Jobs) -> Jobs:
@@ -96,12 +99,19 @@ def submit(slurm: Slurm, run_dir: str, jobs: Jobs) -> Jobs:
     except TrainingError:
         for job in done:
             slurm.cancel(job["id"])
+        remove_secrets(run_dir)
         raise
     path = os.path.join(run_dir, STATE_FILE)
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump({"jobs": done}, file)
     os.replace(path + ".new", path)
     return done
+
+
+def remove_secrets(run_dir: str) -> None:
+    """The values that were brought for the jobs go with them."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(run_dir, SECRETS))
 
 
 def cancel(slurm: Slurm, run_dir: str, jobs: Jobs, grace_s: int) -> None:
@@ -118,8 +128,6 @@ def cancel(slurm: Slurm, run_dir: str, jobs: Jobs, grace_s: int) -> None:
                 slurm.cancel(job["id"])
             deadline += 60
         time.sleep(1)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(run_dir, "secrets.sh"))  # the job removes it where it ends by itself
 
 
 def main() -> None:
@@ -143,11 +151,16 @@ def main() -> None:
         alive = [job for job in jobs if not is_over(slurm, job["id"])]
         log = os.path.join(run_dir, "log.txt")
         log_bytes = os.path.getsize(log) if os.path.exists(log) and not alive else 0
-        changed = bool(alive) == (options["state"] == "cancelled")
-        if options["state"] == "submitted" and changed:
-            jobs = options["jobs"] if module.check_mode else submit(slurm, run_dir, options["jobs"])
-        elif changed and not module.check_mode:
-            cancel(slurm, run_dir, alive, options["grace_s"])
+        if options["state"] == "submitted":
+            changed = not alive
+            if changed:
+                jobs = options["jobs"] if module.check_mode else submit(slurm, run_dir, options["jobs"])
+        else:
+            changed = bool(alive) or os.path.exists(os.path.join(run_dir, SECRETS))
+            if alive and not module.check_mode:
+                cancel(slurm, run_dir, alive, options["grace_s"])
+            if not module.check_mode:
+                remove_secrets(run_dir)
     except (TrainingError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed, jobs=jobs, log_bytes=log_bytes)

@@ -51,6 +51,24 @@ def test_a_summary_tells_first_last_and_held_out_loss() -> None:
     assert (summary["last_step"], summary["total_steps"]) == (20, 20)
 
 
+@pytest.mark.parametrize(
+    ("attempts", "repeated"),
+    [
+        ([range(10)], 0),
+        ([range(5), range(5, 10)], 0),
+        ([range(8), range(5, 10)], 3),
+        ([range(4), range(4), range(9)], 4),
+    ],
+)
+def test_steps_that_a_later_attempt_did_again_are_counted_once(attempts: list[range], repeated: int) -> None:
+    told = [
+        {"kind": "step", "attempt": number, "step": step, "loss": 1.0}
+        for number, steps in enumerate(attempts, 1)
+        for step in steps
+    ]
+    assert summarize(told)["steps_repeated"] == repeated
+
+
 def test_a_summary_of_nothing_tells_nothing() -> None:
     assert set(summarize([]).values()) == {None}
 

@@ -58,11 +58,11 @@ class Settings:
     prefetch: int = 0
     recompute: Literal["off", "selective", "full"] = "off"
     compile: bool = False
-    offload: bool = False
-    bf16: bool = True
     masters: bool = False
     float8: bool = False
     untied: bool = False
+    offload: bool = False
+    bf16: bool = True
     checkpoint_every: int = 100
     checkpoints_kept: int = 2
     checkpoint_in_background: bool = True
