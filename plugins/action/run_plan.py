@@ -41,10 +41,13 @@ class ActionModule(controller.OneLineAction):
             node = _slurm_node(launcher, given, args.get("cluster"), request["nodes"], types)
             given.setdefault("instance_type", node["instance_type"] or "")
         node = {**catalogue.described_node(types, node, given.get("instance_type")), "gres": node.get("gres")}
-        cluster = {"name": host.get("adt_cluster_name"), "kind": host.get("adt_cluster_kind")}
-        cluster["prefix"] = host.get("adt_slurm_prefix", "")
+        cluster = None
+        if launcher["name"] == "slurm":  # of a cluster that is not ours the inventory says nothing
+            names = {"name": "adt_cluster_name", "kind": "adt_cluster_kind"}
+            cluster = {key: host.get(variable) for key, variable in names.items()}
+            cluster["prefix"] = host.get("adt_slurm_prefix", "")
         planned = {**request, "launcher_params": given}
-        plan = make_plan(case, planned, launcher, node, controller.revision(case["path"]), cluster if host else None)
+        plan = make_plan(case, planned, launcher, node, controller.revision(case["path"]), cluster)
         option = "render_to" if request["render_to"] else "runs_dir"
         runs.refuse_unwritable(request[option], option)
         run_dir = request["render_to"] or os.path.join(request["runs_dir"], case["name"], plan["run_id"])

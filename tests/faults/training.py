@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.awsome.distributed_training.plugins.module_utils import adt_metrics
 from ansible_collections.awsome.distributed_training.tests import support
 from ansible_collections.awsome.distributed_training.tests.local import cases
 from ansible_collections.awsome.distributed_training.tests.slurm.clusters import Cluster, wait_for_step
@@ -33,12 +34,12 @@ class Training:
 
     def wait_for_attempt(self, attempt: int, timeout: float = 120) -> None:
         """Return when that attempt has done a step."""
-        told = f'"attempt": {attempt}, "step"'
-        cases.wait_until(
-            lambda: any('"kind": "step"' in line and told in line for line in self.cluster.log(self.run).splitlines()),
-            f"a step of attempt {attempt}",
-            timeout,
-        )
+
+        def reached() -> bool:
+            told = adt_metrics.parse_metrics(self.cluster.log(self.run).splitlines())
+            return any(metric["kind"] == "step" and metric["attempt"] == attempt for metric in told)
+
+        cases.wait_until(reached, f"a step of attempt {attempt}", timeout)
 
 
 @contextmanager

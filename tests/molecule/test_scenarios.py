@@ -36,7 +36,7 @@ def images() -> dict[str, str | None]:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    words = [sys.executable, support.ROOT / "molecule/base_image.py", *SUITES.values()]
+    words: list[str | Path] = [sys.executable, support.ROOT / "molecule/base_image.py", *SUITES.values()]
     names = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return dict(zip(SUITES, names, strict=True))
 
