@@ -71,6 +71,24 @@ def refuse_wrong_options(options: Mapping[str, Any]) -> None:
             f"launcher_params of slurm: time={options['time']!r} is no time limit",
             "minutes, hours:minutes:seconds or days-hours, such as 90, 8:00:00 or 2-00",
         )
+    if options["time"] and options["save_s"] >= seconds_of(options["time"]):
+        raise TrainingError(
+            f"launcher_params of slurm: save_s={options['save_s']} is all of time={options['time']}",
+            "a longer time, or a smaller save_s",
+        )
+
+
+def seconds_of(limit: str) -> int:
+    """A time limit as sbatch(1) reads it: minutes, minutes:seconds, hours:minutes:seconds, days-hours and so on."""
+    days, dash, rest = limit.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, (minutes, seconds) = 0, (*parts, 0)[:2]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def offered_node(

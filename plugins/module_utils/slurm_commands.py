@@ -43,9 +43,7 @@ class Slurm:
         """What a command prints; a TrainingError with its last complaint where it fails."""
         status, printed, complaint = self.run(*words, cwd=cwd)
         if status:
-            lines = [line for line in complaint.splitlines() if line.strip()] or [f"exit status {status}"]
-            problem = lines[-1].strip()
-            raise TrainingError(f"{words[0]}: {problem}", _fix(complaint))
+            raise _failed(words[0], status, complaint)
         return printed
 
     def run(self, *words: str, cwd: str | None = None) -> tuple[int, str, str]:
@@ -64,7 +62,7 @@ class Slurm:
         """scancel a job; one that has ended meanwhile is left alone."""
         status, _, complaint = self.run("scancel", *options, str(job_id))
         if status and "Invalid job id" not in complaint:
-            raise TrainingError(f"scancel: {complaint.strip().splitlines()[-1]}", _fix(complaint))
+            raise _failed("scancel", status, complaint)
 
     def controller_job(self, job_id: int) -> slurm.SlurmJob | None:
         """What the controller says of a job; None for one that it has forgotten."""
@@ -73,7 +71,7 @@ class Slurm:
         if status:
             if "Invalid job id" in complaint:
                 return None
-            raise TrainingError(f"scontrol: {complaint.strip().splitlines()[-1]}", _fix(complaint))
+            raise _failed("scontrol", status, complaint)
         return next((job for job in slurm.parse_jobs(printed) if job.id == job_id), None)
 
     def accounted_job(self, job_id: int) -> slurm.SlurmJob | None:
@@ -84,6 +82,12 @@ class Slurm:
         if status:  # no accounting on this cluster, or its database is away: the controller's record must do
             return None
         return next((job for job in slurm.parse_accounting(printed) if job.id == job_id), None)
+
+
+def _failed(command: str, status: int, complaint: str) -> TrainingError:
+    """A command's last complaint, and what to do about it."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()] or [f"exit status {status}"]
+    return TrainingError(f"{command}: {lines[-1].removeprefix(f'{command}: ')}", _fix(complaint))
 
 
 def _fix(complaint: str) -> str:
@@ -106,9 +110,9 @@ _FIXES = (
 
 
 def is_over(slurm_commands: Slurm, job_id: int) -> bool:
-    """The controller has forgotten the job, or says that it has ended."""
+    """The controller has forgotten the job, or says that it has ended and will not come back."""
     job = slurm_commands.controller_job(job_id)
-    return job is None or job.state in slurm.FINISHED
+    return job is None or (job.state in slurm.FINISHED and not _may_return(job))
 
 
 def submitted(run_dir: str) -> list[dict[str, Any]]:
@@ -141,16 +145,23 @@ def _record(slurm_commands: Slurm, about: Mapping[str, Any], run_dir: str) -> di
     controller = slurm_commands.controller_job(job_id)
     if controller is not None and controller.state not in slurm.FINISHED:
         return {**_shown(controller), "over": False}
-    if controller is not None and controller.state in _RETURNS and _age_s(controller) < _RETURNING_S:
+    if controller is not None and _may_return(controller):
         return {**_shown(controller), "over": False}
     accounted = slurm_commands.accounted_job(job_id)
-    if accounted is not None and accounted.state in slurm.FINISHED:
+    # an earlier start may be all that the accounting has heard of yet
+    is_stale = bool(accounted and controller and accounted.state in _RETURNS and controller.state != accounted.state)
+    if accounted is not None and accounted.state in slurm.FINISHED and not is_stale:
         return {**_shown(accounted), "over": True, **_judged(accounted)}
     if controller is not None:
         if accounted is not None and _age_s(controller) < SETTLING_S:
             return {**_shown(controller), "over": False}
         return {**_shown(controller), "over": True, **_judged(controller)}
     return {"state": "UNKNOWN", "reason": None, "over": True, **_own_word(about, run_dir)}
+
+
+def _may_return(job: slurm.SlurmJob) -> bool:
+    """Slurm may be about to queue the job again."""
+    return job.state in _RETURNS and _age_s(job) < _RETURNING_S
 
 
 def _age_s(job: slurm.SlurmJob) -> float:

@@ -95,7 +95,12 @@ def submit(slurm: Slurm, run_dir: str, jobs: Jobs) -> Jobs:
         for job in jobs:
             behind = [f"--dependency=afterok:{done[-1]['id']}", "--kill-on-invalid-dep=yes"] if done else []
             printed = slurm.ask("sbatch", "--parsable", *behind, job["file"], cwd=run_dir)
-            done.append({**job, "id": int(printed.strip().partition(";")[0])})
+            job_id = printed.strip().partition(";")[0]
+            if not job_id.isdigit():
+                raise TrainingError(
+                    f"sbatch printed {job_id!r} instead of a job's number", "call it by hand in run_dir"
+                )
+            done.append({**job, "id": int(job_id)})
     except TrainingError:
         for job in done:
             slurm.cancel(job["id"])
@@ -128,6 +133,8 @@ def cancel(slurm: Slurm, run_dir: str, jobs: Jobs, grace_s: int) -> None:
                 slurm.cancel(job["id"])
             deadline += 60
         time.sleep(1)
+        for job in jobs:  # one that Slurm was just queueing again
+            slurm.cancel(job["id"], "--state=PENDING")
 
 
 def main() -> None:

@@ -18,3 +18,8 @@ def unbroken(cluster: clusters.Cluster, make_workplace: Callable[[str], Path]) -
     ran = cluster.play("-e", training.REQUEST, cwd=folder)
     assert ran.returncode == 0, ran.stdout
     return training.losses(support.latest_run(folder, "fsdp"), attempt=1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in training.LOST:
+        terminalreporter.write_line(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ STEPS = 60
 CHECKPOINT_EVERY = 10
 PARAMS = f"steps={STEPS} checkpoint_every={CHECKPOINT_EVERY} log_every=1 eval_rows=16"
 REQUEST = f"case=fsdp nodes=2 params='{PARAMS}' launcher_params='procs_per_node=1'"
+
+
+LOST: list[str] = []
+"""What each fault has cost, for the end of pytest's output."""
 
 
 @dataclass
@@ -79,5 +84,5 @@ def assert_resumed(run: Path, unbroken: dict[int, float]) -> int:
     assert result["metrics"]["steps_repeated"] == lost
     for step, loss in after.items():
         assert abs(loss - unbroken[step]) <= 1e-4 * unbroken[step], f"step {step}: {loss}, unbroken {unbroken[step]}"
-    print(f"{lost} steps lost, from step {began} on")
+    LOST.append(f"{os.environ['PYTEST_CURRENT_TEST'].split('::')[-1].split()[0]}: {lost} steps lost, on from {began}")
     return lost

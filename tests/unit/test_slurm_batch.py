@@ -13,6 +13,7 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.slurm_
     batch_jobs,
     offered_node,
     refuse_wrong_options,
+    seconds_of,
     submissions,
 )
 
@@ -131,6 +132,20 @@ def test_a_feature_chooses_among_unlike_nodes() -> None:
 
 
 OPTIONS = {name: about["default"] for name, about in controller.load_launcher("slurm")["parameters"].items()}
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [("30", 1800), ("1:30", 90), ("8:00:00", 28800), ("2-00", 172800), ("2-12:30", 217800), ("1-1:1:1", 90061)],
+)
+def test_a_time_limit_in_seconds(limit: str, seconds: int) -> None:
+    assert seconds_of(limit) == seconds
+
+
+def test_a_time_limit_that_is_all_for_saving_is_refused() -> None:
+    refuse_wrong_options({**OPTIONS, "time": "3", "save_s": 179})
+    with pytest.raises(TrainingError, match=r"^launcher_params of slurm: save_s=180 is all of time=3; fix: a longer"):
+        refuse_wrong_options({**OPTIONS, "time": "3", "save_s": 180})
 
 
 @pytest.mark.parametrize("time", ["", "30", "30:00", "8:00:00", "2-00", "2-12:30"])

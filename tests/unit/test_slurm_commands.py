@@ -285,6 +285,21 @@ def test_the_accountings_word_counts_before_the_controllers(run_dir: Path) -> No
     assert (about["exit_status"], about["problem"]) == (3, "job 7 ended with exit status 3")
 
 
+@pytest.mark.parametrize("before", ["NODE_FAIL", "PREEMPTED"])
+@pytest.mark.parametrize(("ended_s_ago", "run_state"), [(10, "running"), (61, "exited")])
+def test_an_accounting_that_has_heard_of_an_earlier_start_only_is_waited_for(
+    run_dir: Path, before: str, ended_s_ago: int, run_state: str
+) -> None:
+    about = looked(run_dir, [job(7, "COMPLETED", ended_s_ago)], [job(7, before, 100)])
+    assert about["state"] == run_state
+    assert about.get("exit_status") == (0 if run_state == "exited" else None)
+
+
+@pytest.mark.parametrize(("ended_s_ago", "over"), [(5, False), (20, True)])
+def test_a_job_that_may_come_back_is_not_over(run_dir: Path, ended_s_ago: int, over: bool) -> None:
+    assert is_over(Told([job(7, "NODE_FAIL", ended_s_ago)], []), 7) == over
+
+
 def test_without_accounting_the_controllers_word_counts_at_once(run_dir: Path) -> None:
     about = looked(run_dir, [job(7, "TIMEOUT", ended_s_ago=1)], [])
     assert (about["state"], about["exit_status"], about["problem"]) == ("exited", None, "job 7 reached its time limit")
@@ -527,7 +542,7 @@ def test_a_run_that_waits_leaves_the_queue_with_its_secrets(cluster: Cluster) ->
 def test_a_job_that_runs_is_asked_to_save_and_nothing_else(cluster: Cluster) -> None:
     cluster.submit()
     cluster.states(job11="COMPLETED", job12="RUNNING")
-    cluster.cancel()
+    assert cluster.cancel()["changed"]
     assert cluster.words("scancel") == ["scancel --state=PENDING 12", "scancel --state=RUNNING --signal=TERM 12"]
     assert (cluster.folder / "state.12").read_text().strip() == "FAILED"
 
@@ -537,7 +552,7 @@ def test_a_job_that_does_not_save_within_the_grace_is_killed(cluster: Cluster) -
     cluster.states(job11="COMPLETED", job12="RUNNING")
     (cluster.folder / "hangs").touch()
     cluster.cancel(grace_s=0)
-    assert cluster.words("scancel")[2:] == ["scancel 12"]
+    assert cluster.words("scancel")[2] == "scancel 12"
     assert (cluster.folder / "state.12").read_text().strip() == "CANCELLED"
 
 
