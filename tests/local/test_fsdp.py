@@ -126,7 +126,7 @@ def test_the_result_has_its_keys_and_tells_what_ran(trained: Trained) -> None:
     plan = yaml.safe_load((trained.run / "plan.yml").read_text())
     processes = plan["node"]["accelerators"] or 2
     assert list(result) == RESULT_KEYS
-    assert list(result["metrics"]) == ["last_loss", "eval_loss", "tokens_per_s", "mfu"]
+    assert list(result["metrics"]) == ["last_loss", "eval_loss", "tokens_per_s", "mfu", "steps_repeated"]
     for check in result["checks"]:
         assert list(check) == ["id", "node", "value", "unit", "limit", "verdict", "reason", "fix"]
     told = {key: result[key] for key in ("case", "preset", "launcher", "state", "attempts", "nodes", "world_size")}
@@ -180,7 +180,7 @@ def test_the_same_run_again_installs_nothing_and_only_evaluates(
 ) -> None:
     ran, run = afterwards[0]
     assert ran.returncode == 0, ran.stdout
-    assert re.search(r"Make the environment\] \*+\nskipping: ", ran.stdout)
+    assert re.search(r"Environment \| Make it\] \*+\nskipping: ", ran.stdout)
     assert "resumed: from step-00000300" in ran.stdout
     second = [line for line in cases.metrics(run) if line["attempt"] == 2]
     assert [line["kind"] for line in second if line["kind"] != "event"] == ["eval"]
