@@ -131,3 +131,15 @@ def test_an_interrupted_play_is_followed_to_the_end_of_the_run(
     done = losses(run.run, 1)
     assert [*done] == list(range(STEPS))
     assert done == unbroken
+
+
+@pytest.mark.full
+def test_a_run_beyond_its_time_limit_saves_before_and_goes_on(cluster: Cluster, workplace: Path) -> None:
+    cases.write_case(workplace / "limited", cases.training(45, 1.0))
+    options = "time=1 save_s=52 restarts=0 procs_per_node=1"
+    ran = cluster.play("-e", f"case=./limited launcher_params='{options}'", cwd=workplace)
+    assert ran.returncode == 0, ran.stdout
+    run = support.latest_run(workplace, "limited")
+    assert cases.result(run)["attempts"] >= 2
+    states = [row[0] for row in cluster.accounted(cluster.job_id(run), "State")]
+    assert states == [*["REQUEUED"] * (len(states) - 1), "COMPLETED"]

@@ -159,17 +159,6 @@ def test_a_run_that_waits_in_the_queue_is_submitted_once_and_cancelled_without_a
     assert cases.result(workplace / "runs/queued/20261125T000000Z-0001")["state"] == "cancelled"
 
 
-def test_a_run_beyond_its_time_limit_saves_before_and_goes_on(cluster: Cluster, workplace: Path) -> None:
-    cases.write_case(workplace / "limited", cases.training(45, 1.0))
-    options = "time=1 save_s=52 restarts=0 procs_per_node=1"
-    ran = cluster.play("-e", f"case=./limited launcher_params='{options}'", cwd=workplace)
-    assert ran.returncode == 0, ran.stdout
-    run = support.latest_run(workplace, "limited")
-    assert cases.result(run)["attempts"] >= 2
-    states = [row[0] for row in cluster.accounted(cluster.job_id(run), "State")]
-    assert states == [*["REQUEUED"] * (len(states) - 1), "COMPLETED"]
-
-
 def test_a_mistake_is_not_tried_again(cluster: Cluster, workplace: Path) -> None:
     cases.write_case(workplace / "broken", "raise SystemExit('no such thing')")
     ran = cluster.play("-e", "case=./broken launcher_params='procs_per_node=1'", cwd=workplace)
