@@ -19,7 +19,7 @@ STEPS = ("syntax", "create", "check", "converge", "idempotence", "verify", "dest
 
 
 def missing() -> str | None:
-    """Why this machine cannot run the scenarios; None if it can. What builds images is installed where that was said."""
+    """Why this machine cannot run the scenarios; None if it can. Installs what builds images where that is allowed."""
     if os.geteuid() != 0:
         return "only root can build the images"
     may_install = os.environ.get("CI") == "true" or os.environ.get("INSTALL_DOCKER") == "1"
