@@ -33,7 +33,7 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.local_
 SUBNET = "172.30.0.0/24"
 DESIRED = Desired(
     name="dev",
-    folder="/work/clusters/dev",
+    folder="/srv/clusters/dev",
     image="adt-dev:1",
     cgroup_version="1",
     authorized_key="ssh-ed25519 AAAA",
@@ -154,7 +154,7 @@ def test_a_package_source_that_went_makes_nothing_again() -> None:
 
 
 def test_a_cluster_whose_keys_lie_elsewhere_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"'dev' is there, and its keys lie in /work/clusters/dev; fix: "):
+    with pytest.raises(TrainingError, match=r"'dev' is there, and its keys lie in /srv/clusters/dev; fix: "):
         steps_to_present(replace(DESIRED, folder="/else/clusters/dev"), complete("ctl", "c1"))
 
 
