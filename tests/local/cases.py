@@ -19,20 +19,21 @@ from ansible_collections.awsome.distributed_training.tests import support
 Made = TypeVar("Made")
 
 TRAINING = """\
-import time
+import os, time
 from adt_train import EXIT_SAVED, Environment, MetricWriter, StopRequest, checkpoints
 
-environment, stop = Environment.read(), StopRequest()
-writer = MetricWriter(environment, 0, accelerators=1, tokens_per_step=100, flops_per_token=1, total_steps=STEPS)
+environment, stop, rank = Environment.read(), StopRequest(), int(os.environ.get("ADT_RANK", "0"))
+writer = MetricWriter(environment, rank, accelerators=1, tokens_per_step=100, flops_per_token=1, total_steps=STEPS)
 found = checkpoints.newest(environment.checkpoint_dir, print)
 first = found[1]["step"] if found else 0
 for step in range(first, STEPS):
     time.sleep(PAUSE)
     writer.step(step, 5.0 - step / STEPS, 0.1, 0.1)
     if stop.requested:
-        about = {"step": step + 1}
-        checkpoints.save(environment.checkpoint_dir, step + 1, about, 2, lambda part: (part / "state").touch(), writer)
-        environment.mark_saved()
+        if rank == 0:
+            about, root = {"step": step + 1}, environment.checkpoint_dir
+            checkpoints.save(root, step + 1, about, 2, lambda part: (part / "state").touch(), writer)
+            environment.mark_saved()
         raise SystemExit(EXIT_SAVED)
 writer.eval(STEPS, 1.0)
 """

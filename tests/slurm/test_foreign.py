@@ -80,9 +80,6 @@ systemctl start munge slurmctld slurmd
 install -d -o alice -m 0700 ~alice/.ssh
 install -o alice -m 0600 /dev/stdin ~alice/.ssh/authorized_keys
 """
-RANKED = cases.training(3, 0.1).replace("import time", "import os, time").replace(
-    "(environment, 0,", '(environment, int(os.environ["ADT_RANK"]),'
-)  # fmt: skip
 CONTAINER = "adt-foreign-login"
 SHARED = "launcher_params='shared_dir=/shared'"
 PER_RANK = [{"name": "train", "start": "per_rank", "run": ["python", "train.py"]}]
@@ -184,7 +181,7 @@ def remove_container() -> None:
 def test_an_ordinary_user_trains_given_a_login_node_and_a_shared_folder(elsewhere: Elsewhere, workplace: Path) -> None:
     assert "adt_" not in elsewhere.inventory.read_text()
     assert elsewhere.run("sudo -n true 2>/dev/null || echo denied") == "denied\n"
-    cases.write_case(workplace / "ranked", RANKED, steps=PER_RANK)
+    cases.write_case(workplace / "ranked", cases.training(3, 0.1), steps=PER_RANK)
     ran = elsewhere.play("-e", f"case=./ranked {SHARED}", cwd=workplace)
     assert ran.returncode == 0, ran.stdout
     run = support.latest_run(workplace, "ranked")
@@ -244,7 +241,7 @@ def forgetful(elsewhere: Elsewhere) -> Iterator[None]:
 def test_a_job_that_the_controller_has_forgotten_is_judged_by_its_own_last_word(
     elsewhere: Elsewhere, workplace: Path
 ) -> None:
-    cases.write_case(workplace / "good", RANKED, steps=PER_RANK)
+    cases.write_case(workplace / "good", cases.training(3, 0.1), steps=PER_RANK)
     with forgetful(elsewhere):
         ran = elsewhere.play("-e", f"case=./good detach=true {SHARED}", cwd=workplace)
         assert ran.returncode == 0, ran.stdout
@@ -257,7 +254,7 @@ def test_a_job_that_the_controller_has_forgotten_is_judged_by_its_own_last_word(
 
 
 def test_a_rendered_folder_runs_by_sbatch_alone(elsewhere: Elsewhere, workplace: Path) -> None:
-    cases.write_case(workplace / "rendered", RANKED, steps=PER_RANK)
+    cases.write_case(workplace / "rendered", cases.training(3, 0.1), steps=PER_RANK)
     ran = support.play(["-e", "case=./rendered launcher=slurm render_to=job"], workplace)
     assert ran.returncode == 0, ran.stdout
     docker("cp", f"{workplace}/job", f"{CONTAINER}:/shared/job")
