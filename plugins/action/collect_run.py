@@ -13,6 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.awsome.distributed_training.plugins.module_utils import (
     adt_metrics,
     controller,
+    folders,
     run_checks,
 )
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
@@ -62,12 +63,12 @@ class ActionModule(controller.OneLineAction):
             "transport": None,
             "verdict": run_checks.verdict(checks),
         }
-        _write(os.path.join(run_dir, "metrics.jsonl"), "".join(json.dumps(m) + "\n" for m in metrics))
-        _write(os.path.join(run_dir, "result.json"), json.dumps(result, indent=2) + "\n")
+        folders.replace_file(os.path.join(run_dir, "metrics.jsonl"), "".join(json.dumps(m) + "\n" for m in metrics))
+        folders.replace_file(os.path.join(run_dir, "result.json"), json.dumps(result, indent=2) + "\n")
         tail = "\n".join(line for line in log if adt_metrics.MARK not in line)
         tail = "\n".join(tail.splitlines()[-_LOG_TAIL_LINES:])
         report = os.path.join(run_dir, "report.html")
-        _write(report, render_report(result, plan, metrics, checks, result["stack"], tail))
+        folders.replace_file(report, render_report(result, plan, metrics, checks, result["stack"], tail))
         display = Display()
         for line in ["", *verdict_table(checks), "", f"verdict: {result['verdict']}", f"report: {report}"]:
             display.display(line)
@@ -108,13 +109,6 @@ def _read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def _write(path: str, text: str) -> None:
-    part = f"{path}.{os.getpid()}.new"  # two plays may collect the same run: one that follows it, one that cancels it
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(part, path)
 
 
 def _utc(seconds: float | None) -> str | None:
