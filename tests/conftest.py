@@ -76,26 +76,34 @@ def workplace(
 
 
 @pytest.fixture(scope="session")
-def cluster(make_workplace: Callable[[str], Path], kept_prefix: str | None) -> Iterator[Cluster]:
-    """A local Slurm cluster of four nodes, on which two runs of two nodes fit beside each other."""
+def cluster_name() -> str:
+    """Name of the cluster; tests/faults has another, for it runs beside tests/slurm."""
+    return "test"
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_name: str, make_workplace: Callable[[str], Path], kept_prefix: str | None) -> Iterator[Cluster]:
+    """A local Slurm cluster of three nodes: one to spare for runs of two."""
     # not above: the cases' own interpreters, which run this file too, have no Ansible
     from ansible_collections.awsome.distributed_training.tests.slurm import clusters
 
-    running = os.environ.get("ADT_TEST_CLUSTER")  # folder of a cluster "test" that is up: for who writes these tests
+    running = os.environ.get("ADT_TEST_CLUSTER")  # folder of a cluster that is up: for who writes these tests
     if running:
-        yield clusters.Cluster("test", Path(running))
+        yield clusters.Cluster(cluster_name, Path(running))
         return
     folder = make_workplace("cluster")
     before = clusters.cgroup_folders()
     try:
-        made, _, _ = clusters.bring_up("test", folder, "-e", "nodes=4")
+        made, _, _ = clusters.bring_up(cluster_name, folder, "-e", "nodes=3")
         yield made
     finally:
         if kept_prefix is None:
-            clusters.take_down("test", folder)
+            containers = clusters.containers(cluster_name)
+            clusters.take_down(cluster_name, folder)
     if kept_prefix is None:
-        assert clusters.left_behind("test") == []
-        assert not [path for path in clusters.cgroup_folders() - before if "docker" in path or "slurm" in path]
+        assert clusters.left_behind(cluster_name) == []
+        groups = clusters.cgroup_folders() - before
+        assert not [path for path in groups if "/slurm_" in path or any(id_ in path for id_ in containers)]
 
 
 class SkipsCount:

@@ -108,11 +108,11 @@ def molecule() -> Count:
 
 
 def slurm() -> Count:
-    return pytest("tests/slurm tests/faults -m 'not full'")
+    return pytest("tests/slurm -m 'not full'", "tests/faults -m 'not full'")
 
 
 def faults() -> Count:
-    return pytest("tests/faults")
+    return pytest("tests/faults", "tests/slurm -m full")
 
 
 TIERS: dict[str, tuple[Callable[[], Count], int]] = {

@@ -1,4 +1,4 @@
-"""The cluster of tests/slurm, and the run that nothing disturbs."""
+"""A cluster of their own, and the run that nothing disturbs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import pytest
 from ansible_collections.awsome.distributed_training.tests import support
 from ansible_collections.awsome.distributed_training.tests.faults import training
 from ansible_collections.awsome.distributed_training.tests.slurm import clusters
+
+
+@pytest.fixture(scope="session")
+def cluster_name() -> str:
+    """Nodes that die here leave the tests beside these alone."""
+    return "faults"
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ Losses = dict[int, float]
 
 
 def test_a_node_that_dies_and_is_noticed(cluster: Cluster, workplace: Path, unbroken: Losses) -> None:
-    with training(cluster, workplace, until_step=25) as run:
+    with training(cluster, workplace, until_step=15) as run:
         victim = run.nodes()[1]
         cluster.docker("kill", victim)
         try:
@@ -34,7 +34,7 @@ def test_a_node_that_dies_and_is_noticed(cluster: Cluster, workplace: Path, unbr
 def test_a_node_that_dies_and_is_back_before_anyone_noticed(
     cluster: Cluster, workplace: Path, unbroken: Losses
 ) -> None:
-    with training(cluster, workplace, until_step=25) as run:
+    with training(cluster, workplace, until_step=15) as run:
         victim = run.nodes()[1]
         cluster.docker("kill", victim)
         cluster.docker("start", victim)
@@ -46,7 +46,7 @@ def test_a_node_that_dies_and_is_back_before_anyone_noticed(
 @pytest.mark.full
 @pytest.mark.parametrize("noticed", [True, False])
 def test_the_node_of_the_batch_script_dies(cluster: Cluster, workplace: Path, unbroken: Losses, noticed: bool) -> None:
-    with training(cluster, workplace, until_step=25) as run:
+    with training(cluster, workplace, until_step=15) as run:
         victim = run.nodes()[0]
         cluster.docker("kill", victim)
         try:
@@ -59,7 +59,7 @@ def test_the_node_of_the_batch_script_dies(cluster: Cluster, workplace: Path, un
 
 
 def test_a_rank_that_is_killed(cluster: Cluster, workplace: Path, unbroken: Losses) -> None:
-    with training(cluster, workplace, until_step=25) as run:
+    with training(cluster, workplace, until_step=15) as run:
         cluster.run("pkill --signal KILL --newest --full train.py", host=run.nodes()[1])
         assert run.play.wait(240) == 0, run.play.shown()
     assert_resumed(run.run, unbroken)
@@ -67,7 +67,7 @@ def test_a_rank_that_is_killed(cluster: Cluster, workplace: Path, unbroken: Loss
 
 @pytest.mark.full
 def test_a_rank_that_hangs(cluster: Cluster, workplace: Path, unbroken: Losses) -> None:
-    with training(cluster, workplace, until_step=25, launcher_params="silence_s=20") as run:
+    with training(cluster, workplace, until_step=15, launcher_params="silence_s=20") as run:
         cluster.run("pkill --signal STOP --newest --full train.py", host=run.nodes()[1])
         assert run.play.wait(300) == 0, run.play.shown()
     assert "the log was silent for 20 s" in (run.run / "log.txt").read_text()
@@ -103,7 +103,7 @@ def test_a_job_of_a_higher_partition_takes_the_nodes_and_gives_them_back(
 
 @pytest.mark.full
 def test_a_spare_node_takes_over(cluster: Cluster, workplace: Path, unbroken: Losses) -> None:
-    with training(cluster, workplace, until_step=25) as run:
+    with training(cluster, workplace, until_step=15) as run:
         before = run.nodes()
         cluster.docker("kill", before[1])
         try:

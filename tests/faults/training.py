@@ -13,7 +13,7 @@ from ansible_collections.awsome.distributed_training.tests import support
 from ansible_collections.awsome.distributed_training.tests.local import cases
 from ansible_collections.awsome.distributed_training.tests.slurm.clusters import Cluster, wait_for_step
 
-STEPS = 60
+STEPS = 40
 CHECKPOINT_EVERY = 10
 PARAMS = f"steps={STEPS} checkpoint_every={CHECKPOINT_EVERY} log_every=1 eval_rows=16"
 REQUEST = f"case=fsdp nodes=2 params='{PARAMS}' launcher_params='procs_per_node=1'"

@@ -111,6 +111,12 @@ def left_behind(name: str) -> list[str]:
     return found
 
 
+def containers(name: str) -> list[str]:
+    """Ids of a cluster's containers."""
+    words = ["docker", "ps", "--all", "--no-trunc", "--quiet", f"--filter=name=^adt-{name}-"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+
 def cgroup_folders() -> set[str]:
     """Every folder of the host's cgroup hierarchy."""
     return {path for path, _, _ in os.walk("/sys/fs/cgroup")}

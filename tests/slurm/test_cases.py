@@ -10,12 +10,16 @@ from ansible_collections.awsome.distributed_training.tests.local import cases
 from ansible_collections.awsome.distributed_training.tests.slurm.clusters import Cluster
 
 
+SHORT = "steps=40 log_every=10 eval_rows=16"
+
+
 @pytest.mark.parametrize(
     ("case", "params"),
     [
-        ("fsdp", "steps=40 log_every=10 eval_rows=16"),
-        ("ddp", ""),  # the preset as it is
-        ("jax", "steps=40 log_every=10 eval_rows=16"),
+        ("fsdp", SHORT),
+        ("ddp", SHORT),
+        pytest.param("ddp", "", marks=pytest.mark.full),  # the preset as it is
+        ("jax", SHORT),
     ],
 )
 def test_a_case_trains_on_two_nodes(cluster: Cluster, workplace: Path, case: str, params: str) -> None:

@@ -66,7 +66,7 @@ def test_nobody_needs_another_right_than_to_submit(cluster: Cluster) -> None:
     ("request_", "message"),
     [
         ("launcher_params='partition=mian'", "partition=mian is not known to this cluster; fix: did you mean main?"),
-        ("nodes=9", "nodes=9: partition main has 4 nodes; fix: -e nodes=4"),
+        ("nodes=9", "nodes=9: partition main has 3 nodes; fix: -e nodes=3"),
         (
             "launcher_params='reservation=mine'",
             "Requested reservation is invalid; fix: -e launcher_params='reservation=NAME'",
