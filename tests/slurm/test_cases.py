@@ -9,7 +9,6 @@ from ansible_collections.awsome.distributed_training.tests import support
 from ansible_collections.awsome.distributed_training.tests.local import cases
 from ansible_collections.awsome.distributed_training.tests.slurm.clusters import Cluster
 
-
 SHORT = "steps=40 log_every=10 eval_rows=16"
 
 
