@@ -83,6 +83,10 @@ lock: $(VENV)/.runtime ## write the lock files again (needs uv)
 record-slurm: $(VENV)/.runtime ## record what Slurm prints, again (root, mmdebstrap): VERSIONS='22.05 24.11'
 	@$(BIN)/python $(ROOT)/tests/recording/record.py $(VERSIONS)
 
+.PHONY: stack-report
+stack-report: $(VENV)/.runtime ## what data/stack.yml has verified and what not, and docs/stack.md from it: OVERRIDES=file
+	@$(BIN)/python $(ROOT)/tests/lint/stack_report.py $(if $(OVERRIDES),--overrides=$(OVERRIDES))
+
 .PHONY: evidence
 evidence: ## write docs/evidence.md from evidence/
 	@$(PYTHON) $(ROOT)/tests/lint/evidence.py

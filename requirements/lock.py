@@ -32,7 +32,7 @@ _GPU_ONLY = re.compile(r"^(nvidia-|cuda-|triton\b)")
 def main() -> int:
     """Resolve and write."""
     catalogue = yaml.safe_load((ROOT / "data/stack.yml").read_text())
-    versions = catalogue["stacks"][catalogue["default"]]
+    versions = catalogue["stacks"][catalogue["default"]]["components"]
     for name, python, constraint in LOCKS:
         wanted = (ROOT / f"{name}.in").read_text().format(**versions)
         lock = ROOT / f"{name}.lock"

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.awsome.distributed_training.plugins.module_utils import test_case
+from ansible.utils.display import Display
+from ansible_collections.awsome.distributed_training.plugins.module_utils import catalogue, test_case
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import (
     TrainingError,
     did_you_mean,
@@ -52,7 +53,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.2's booleans: PyYAML takes the key ``on`` of a step, and a value ``off``, for true and false."""
 
 
@@ -87,6 +88,16 @@ def schema(name: str) -> Any:
 def read_catalogue(name: str) -> Any:
     """A catalogue of data/, checked against its schema."""
     return _checked(os.path.join(ROOT, "data", f"{name}.yml"), name)
+
+
+def read_stack(overrides: Any = None) -> Any:
+    """data/stack.yml with the user's ``stack_overrides`` merged in, where there are any, which the run then tells."""
+    document = read_catalogue("stack")
+    if not overrides:
+        return document
+    document = catalogue.overridden(document, plain(overrides), schema("stack"))
+    Display().warning("stack_overrides takes part: what is installed is not what data/stack.yml alone says")
+    return document
 
 
 def _checked(path: str, schema_name: str) -> Any:

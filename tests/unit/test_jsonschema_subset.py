@@ -111,10 +111,33 @@ def spoiled(value: Any) -> list[Any]:
     return made
 
 
+def excerpt(value: Any, words: set[str], shown: set[str]) -> Any:
+    """A document with few items in its lists and maps of entries: those that show a key of the schema first."""
+    if not isinstance(value, (dict, list)):
+        return value
+    entries = isinstance(value, list) or not words & set(value)
+    kept: dict[Any, Any] = {}
+    for key, inner in enumerate(value) if isinstance(value, list) else value.items():
+        new = words & keys(inner) - shown
+        if not entries or new or not kept:
+            kept[key] = excerpt(inner, words, shown)
+            shown |= new
+    return list(kept.values()) if isinstance(value, list) else kept
+
+
+def keys(value: Any) -> set[str]:
+    """Every key of a document."""
+    if isinstance(value, list):
+        return {key for inner in value for key in keys(inner)}
+    return set(value).union(*map(keys, value.values())) if isinstance(value, dict) else set()
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_spoiled_document_gets_the_verdict_of_the_package(name: str) -> None:
     path = next(path for schema, path in sorted(DOCUMENTS) if schema == name)
-    schema, documents = controller.schema(name), spoiled(controller.read_yaml(str(path)))
+    schema, document = controller.schema(name), controller.read_yaml(str(path))
+    documents = spoiled(excerpt(document, keys(schema), set()))
+    documents = documents[:: len(documents) // 400 + 1]
     package = Draft202012Validator(schema)
     differing = [one for one in documents if (not validate(one, schema, "it")) != package.is_valid(one)]
     assert [json.dumps(one)[:300] for one in differing] == []
