@@ -83,6 +83,24 @@ lock: $(VENV)/.runtime ## write the lock files again (needs uv)
 record-slurm: $(VENV)/.runtime ## record what Slurm prints, again (root, mmdebstrap): VERSIONS='22.05 24.11'
 	@$(BIN)/python $(ROOT)/tests/recording/record.py $(VERSIONS)
 
+# not from the environment, which may have an OS or an ARCH of its own
+STACK =
+OVERRIDES =
+OS =
+KERNEL =
+ARCH =
+TYPE =
+SETTINGS =
+JOB_ENVIRONMENT =
+RUNNING =
+UPGRADE =
+TO =
+.PHONY: solve
+solve: $(VENV)/.runtime ## do the stacks go together? STACK= OVERRIDES=file OS= KERNEL= ARCH= TYPE= SETTINGS= RUNNING= UPGRADE=component TO=
+	@$(BIN)/python $(ROOT)/tests/lint/solve.py stack='$(STACK)' stack_overrides='$(OVERRIDES)' os='$(OS)' kernel='$(KERNEL)' \
+	  arch='$(ARCH)' instance_type='$(TYPE)' settings='$(SETTINGS)' job_environment='$(JOB_ENVIRONMENT)' running='$(RUNNING)' \
+	  upgrade='$(UPGRADE)' upgrade_to='$(TO)'
+
 .PHONY: stack-report
 stack-report: $(VENV)/.runtime ## what data/stack.yml has verified and what not, and docs/stack.md from it: OVERRIDES=file
 	@$(BIN)/python $(ROOT)/tests/lint/stack_report.py $(if $(OVERRIDES),--overrides=$(OVERRIDES))
