@@ -58,11 +58,11 @@ test: $(VENV)/.dev ## every tier below, each within its budget
 .PHONY: lint unit local fresh
 lint: $(VENV)/.dev ## style, types, Ansible rules, claims without evidence
 	@$(BIN)/python $(ROOT)/tests/tiers.py lint
-unit: $(VENV)/.dev ## pure functions, packaging, rendering, the training code's own tests
+unit: $(VENV)/.dev ## pure functions, rendering, the training code's own tests
 	@$(BIN)/python $(ROOT)/tests/tiers.py unit
 local: $(VENV)/.dev ## the cases through the play on this machine, and what goes wrong with them
 	@$(BIN)/python $(ROOT)/tests/tiers.py local
-fresh: $(VENV)/.dev ## the README word by word, as an ordinary user on a bare Debian
+fresh: $(VENV)/.dev ## the README word by word on a bare Debian; the tarball; the oldest ansible-core
 	@$(BIN)/python $(ROOT)/tests/tiers.py fresh
 
 .PHONY: molecule

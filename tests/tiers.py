@@ -91,7 +91,8 @@ def lint() -> Count:
 
 
 def unit() -> Count:
-    return pytest("tests/unit", "tests/packaging tests/rendering")
+    training = "tests/unit/test_training_code.py"
+    return pytest(training, f"tests/unit --ignore={training}", "tests/rendering")
 
 
 def local() -> Count:
@@ -100,7 +101,7 @@ def local() -> Count:
 
 
 def fresh() -> Count:
-    return pytest("tests/fresh")
+    return pytest("tests/fresh", "tests/packaging")
 
 
 def molecule() -> Count:
