@@ -53,7 +53,7 @@ run: setup ## run a test case: CASE=fsdp PRESET=tiny LAUNCHER= NODES=1 PARAMS='s
 
 .PHONY: test
 test: $(VENV)/.dev ## every tier below, each within its budget
-	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule fresh
+	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule mirror fresh
 
 .PHONY: lint unit local fresh
 lint: $(VENV)/.dev ## style, types, Ansible rules, claims without evidence
@@ -68,6 +68,10 @@ fresh: $(VENV)/.dev ## the README word by word on a bare Debian; the tarball; th
 .PHONY: molecule
 molecule: $(VENV)/.dev ## the roles of a node in containers with systemd, on Debian 12 and 13 (root, Docker, mmdebstrap)
 	@$(BIN)/python $(ROOT)/tests/tiers.py molecule
+
+.PHONY: mirror
+mirror: $(VENV)/.dev ## downloads, repositories, the mirror on nodes with no route out, all that they refuse (root, Docker, mmdebstrap, rpm, createrepo-c, dnf)
+	@$(BIN)/python $(ROOT)/tests/tiers.py mirror
 
 .PHONY: slurm faults
 slurm: $(VENV)/.dev ## launcher, cases and faults on a local Slurm cluster (root, Docker, mmdebstrap)

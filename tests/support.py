@@ -52,6 +52,32 @@ def play(
     return run([ansible / "ansible-playbook", playbook, *args], cwd, active, timeout)
 
 
+def missing_programs(packages: Mapping[str, str]) -> str | None:
+    """What to do about programs that are not on the PATH; None where all are.
+
+    With CI=true or INSTALL_DOCKER=1 root gets them from the machine's own package sources.
+
+    :param packages: by program, the Debian package that has it.
+    """
+
+    def missing() -> dict[str, str]:
+        return {program: package for program, package in packages.items() if shutil.which(program) is None}
+
+    allowed = os.environ.get("CI") == "true" or os.environ.get("INSTALL_DOCKER") == "1"
+    if missing() and allowed and os.geteuid() == 0:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with open(CACHE / "apt.lock", "w") as lock:  # groups of tests begin at the same time
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if absent := sorted(set(missing().values())):
+                for words in (["update"], ["install", "--yes", "--no-install-recommends", *absent]):
+                    run(["apt-get", "--quiet", *words], ROOT, {"DEBIAN_FRONTEND": "noninteractive"}, timeout=600)
+    found = missing()
+    if not found:
+        return None
+    packages_named = " ".join(sorted(set(found.values())))
+    return f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} missing; fix: apt-get install {packages_named}"
+
+
 def latest_run(folder: Path, case: str) -> Path:
     """The newest run of a case under the folder that the user stood in."""
     return (folder / "runs" / case / "latest").resolve(strict=True)

@@ -108,6 +108,11 @@ def molecule() -> Count:
     return pytest("tests/molecule -k munge", "tests/molecule -k slurm")
 
 
+def mirror() -> Count:
+    half = [f"tests/mirror/test_{name}.py" for name in ("refusals", "stand_ins", "openpgp")]
+    return pytest(" ".join(half), " ".join(["tests/mirror", *(f"--ignore={path}" for path in half)]))
+
+
 def slurm() -> Count:
     return pytest("tests/slurm -m 'not full'", "tests/faults -m 'not full'")
 
@@ -123,6 +128,7 @@ TIERS: dict[str, tuple[Callable[[], Count], int]] = {
     "fresh": (fresh, 180),
     "slurm": (slurm, 480),
     "molecule": (molecule, 600),
+    "mirror": (mirror, 240),
     "faults": (faults, 900),
 }
 """Each tier, and the seconds that it may take with warm caches on two cores."""

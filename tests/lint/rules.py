@@ -131,7 +131,7 @@ def modules_are_documented(files: Files) -> Iterator[Violation]:
 
 def data_and_schemas_belong_together(files: Files) -> Iterator[Violation]:
     """data/NAME.yml, data/NAMEs/*.yml and case.yml each have a schema, and every schema has data."""
-    used = {"schemas/evidence.schema.json"}
+    used = {"schemas/evidence.schema.json", "schemas/manifest.schema.json"}
     for path in select(files, ("data/*.yml", "test_cases/*/*/case.yml")):
         parts = PurePath(path).parts
         name = PurePath(path).stem if parts[0] == "test_cases" or len(parts) == 2 else parts[1].removesuffix("s")

@@ -6,7 +6,6 @@ A scenario runs the role in check mode on the bare node, applies it, applies it 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +21,9 @@ def missing() -> str | None:
     """Why this machine cannot run the scenarios; None if it can. Installs what builds images where that is allowed."""
     if os.geteuid() != 0:
         return "only root can build the images"
-    may_install = os.environ.get("CI") == "true" or os.environ.get("INSTALL_DOCKER") == "1"
-    if shutil.which("mmdebstrap") is None and may_install:
-        for words in (["update"], ["install", "--yes", "--no-install-recommends", "mmdebstrap"]):
-            support.run(["apt-get", "--quiet", *words], support.ROOT, {"DEBIAN_FRONTEND": "noninteractive"})
-    for program, package in (("docker", "docker.io"), ("mmdebstrap", "mmdebstrap")):
-        if shutil.which(program) is None:
-            return f"{program} is missing; fix: apt-get install {package}"
+    reason = support.missing_programs({"docker": "docker.io", "mmdebstrap": "mmdebstrap"})
+    if reason:
+        return reason
     if support.run(["docker", "info"], support.ROOT).returncode != 0:
         return "Docker does not run; fix: start dockerd"
     return None

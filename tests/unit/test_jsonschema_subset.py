@@ -19,6 +19,7 @@ DOCUMENTS = [
     *((path.stem, path) for path in (ROOT / "data").glob("*.yml")),
     *(("launcher", path) for path in (ROOT / "data/launchers").glob("*.yml")),
     *(("evidence", path) for path in (ROOT / "evidence").glob("*.json")),
+    ("manifest", ROOT / "tests/unit/manifest_example.json"),
     *(("case", path) for path in (ROOT / "test_cases").glob("*/*/case.yml")),
 ]
 FORMS = {"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 5}]}
