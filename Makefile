@@ -53,7 +53,7 @@ run: setup ## run a test case: CASE=fsdp PRESET=tiny LAUNCHER= NODES=1 PARAMS='s
 
 .PHONY: test
 test: $(VENV)/.dev ## every tier below, each within its budget
-	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule mirror fresh
+	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule-changed mirror fresh
 
 .PHONY: lint unit local fresh
 lint: $(VENV)/.dev ## style, types, Ansible rules, claims without evidence
@@ -65,9 +65,16 @@ local: $(VENV)/.dev ## the cases through the play on this machine, and what goes
 fresh: $(VENV)/.dev ## the README word by word on a bare Debian; the tarball; the oldest ansible-core
 	@$(BIN)/python $(ROOT)/tests/tiers.py fresh
 
+# not from the environment, which may mean something else by them
+SCENARIO =
+SYSTEMS =
+AT_ONCE = 2
 .PHONY: molecule
-molecule: $(VENV)/.dev ## the roles of a node in containers with systemd, on Debian 12 and 13 (root, Docker, mmdebstrap)
-	@$(BIN)/python $(ROOT)/tests/tiers.py molecule
+molecule: $(VENV)/.dev ## the roles of a node in containers with systemd: SCENARIO=dcgm SYSTEMS=debian12 (root, Docker, mmdebstrap)
+	@SCENARIO='$(SCENARIO)' SYSTEMS='$(SYSTEMS)' AT_ONCE='$(AT_ONCE)' $(BIN)/python $(ROOT)/tests/tiers.py molecule
+.PHONY: molecule-changed
+molecule-changed: $(VENV)/.dev ## those of the roles that differ from origin/main, and composed ones
+	@AT_ONCE='$(AT_ONCE)' $(BIN)/python $(ROOT)/tests/tiers.py molecule-changed
 
 .PHONY: mirror
 mirror: $(VENV)/.dev ## downloads, repositories, the mirror on nodes with no route out, all that they refuse (root, Docker, mmdebstrap, rpm, createrepo-c, dnf)

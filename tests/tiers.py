@@ -10,6 +10,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ BUILD = ROOT / "build"
 
 @dataclass
 class Count:
-    """Passed, failed and skipped tests."""
+    """Passed, failed and skipped tests, and lines in which they say what they tried."""
 
     passed: int = 0
     failed: int = 0
@@ -31,6 +32,7 @@ class Count:
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.notes += other.notes
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
@@ -43,16 +45,28 @@ def command(*words: str) -> Count:
     return Count(passed=int(status == 0), failed=int(status != 0))
 
 
-def pytest(*groups: str) -> Count:
-    """Groups of tests, paths and options of pytest, all groups at once; counted from pytest's own reports."""
+def pytest(*groups: str, at_once: int | None = None) -> Count:
+    """Groups of tests, paths and options of pytest, counted from pytest's own reports.
+
+    :param at_once: how many groups run at the same time; all of them where it is not said.
+    """
     BUILD.mkdir(exist_ok=True)
-    started = [start_pytest(group) for group in groups]
     total = Count()
-    for process, report, log in started:
-        status = process.wait()
-        print(log.read_text(), flush=True)
-        total.add(reported(report, status))
+    with ThreadPoolExecutor(at_once or len(groups) or 1) as pool:
+        for count in pool.map(one_group, groups):
+            total.add(count)
     return total
+
+
+def one_group(group: str) -> Count:
+    """Run a group; its output is shown once it has ended."""
+    process, report, log = start_pytest(group)
+    status = process.wait()
+    text = log.read_text()
+    print(text, flush=True)
+    count = reported(report, status)
+    count.notes = re.findall(r"^[a-z ]+: \d+ tried, \d+ [a-z]+$", text, re.MULTILINE)
+    return count
 
 
 def start_pytest(group: str) -> tuple[subprocess.Popen[bytes], Path, Path]:
@@ -105,7 +119,35 @@ def fresh() -> Count:
 
 
 def molecule() -> Count:
-    return pytest("tests/molecule -k munge", "tests/molecule -k slurm")
+    """The scenarios of SCENARIO, else every one; AT_ONCE of them at the same time."""
+    asked = os.environ.get("SCENARIO", "").replace(",", " ").split()
+    return scenarios(asked or sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")))
+
+
+def molecule_changed() -> Count:
+    """The composed scenarios, and those of the roles that differ from origin/main."""
+    # not above: the other tiers need no Ansible here
+    from ansible_collections.awsome.distributed_training.tests.molecule import scenarios as all_scenarios
+    from ansible_collections.awsome.distributed_training.tests.molecule import selection
+
+    read = [all_scenarios.read(name) for name in all_scenarios.names()]
+    known = {one.name: selection.Known(one.roles, one.composed) for one in read}
+    chosen, left = selection.fitting(known, selection.selected(known, selection.changed_files(ROOT)))
+    print(f"scenarios of what changed, and composed ones: {', '.join(chosen) or 'none'}", flush=True)
+    if left:
+        print(f"left to make molecule: {', '.join(left)}", flush=True)
+    return scenarios(chosen)
+
+
+def scenarios(names: list[str]) -> Count:
+    """Scenarios by their names, with the sum of their mutations."""
+    groups = [f"'tests/molecule/test_scenarios.py::test_scenario[{name}]'" for name in names]
+    count = pytest(*groups, at_once=int(os.environ.get("AT_ONCE") or 2)) if groups else Count()
+    for kind in ("mutations", "other versions"):
+        found = [re.findall(r"\d+", line) for line in count.notes if line.startswith(f"{kind}: ")]
+        tried, caught = (sum(int(numbers[place]) for numbers in found) for place in (0, 1))
+        print(f"{kind} in all: {tried} tried, {caught} {'caught' if kind == 'mutations' else 'met'}")
+    return count
 
 
 def mirror() -> Count:
@@ -127,7 +169,8 @@ TIERS: dict[str, tuple[Callable[[], Count], int]] = {
     "local": (local, 240),
     "fresh": (fresh, 180),
     "slurm": (slurm, 480),
-    "molecule": (molecule, 600),
+    "molecule": (molecule, 3600),
+    "molecule-changed": (molecule_changed, 600),
     "mirror": (mirror, 240),
     "faults": (faults, 900),
 }

@@ -39,13 +39,18 @@ def merged(
 ) -> dict[str, Any]:
     """The manifest with new entries in place of those for the same path or package, or without them.
 
+    :param entries: one with ``brought`` came along with what another component asked for: where it is noted already, as
+        the same package, the component that noted it stays.
     :param time: in UTC, ``2026-11-25T08:00:00Z``. An entry that says the same as before keeps its own.
     :param absent: take the entries of those paths and packages away.
     """
     kept = {_subject(entry): dict(entry) for entry in document["entries"]}
     for entry in entries:
-        given = {key: value for key, value in entry.items() if value not in (None, "", False) and key != "time"}
+        left_out = ("time", "brought")
+        given = {key: value for key, value in entry.items() if value not in (None, "", False) and key not in left_out}
         before = kept.pop(_subject(given), {})
+        if before and entry.get("brought") and before["sha256"] == given.get("sha256"):
+            given = {**given, "component": before["component"], "version": before["version"]}
         if not absent:
             same = given == {key: value for key, value in before.items() if key != "time"}
             kept[_subject(given)] = before if same else {**given, "time": time}

@@ -21,6 +21,11 @@ def ec2_instance_type(vendor: str, product: str) -> str | None:
     return product.strip() if vendor.strip() == "Amazon EC2" and "." in product else None
 
 
+def instance_type_here() -> str | None:
+    """The EC2 type of this node; None elsewhere."""
+    return ec2_instance_type(_text("sys_vendor"), _text("product_name"))
+
+
 def node_facts() -> dict[str, Any]:
     """accelerator (cuda, neuron, cpu), accelerators (count), accelerator_model, cpus (that this process may use),
     memory_gib and instance_type (None outside EC2) of this node.
@@ -34,7 +39,7 @@ def node_facts() -> dict[str, Any]:
         "accelerator_model": gpus[0] if gpus else None,
         "cpus": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "instance_type": ec2_instance_type(_text("sys_vendor"), _text("product_name")),
+        "instance_type": instance_type_here(),
     }
 
 

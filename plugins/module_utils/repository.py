@@ -17,6 +17,9 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.errors
 APT_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Debian's names of the catalogue's architectures."""
 
+RPM_SYSTEMS = frozenset({"amazon2023"})
+"""Systems of the catalogue whose packages are .rpm."""
+
 PREFIX = "adt-"
 """What the names of our files on a node begin with."""
 
@@ -220,15 +223,19 @@ _MANAGED = "# Written by Ansible, role awsome.distributed_training.repository.\n
 
 
 def version_locks(text: str, name: str, packages: Mapping[str, str]) -> str:
-    """versionlock.list of dnf with a repository's packages at their versions, or without them where there are none."""
+    """versionlock.list of dnf with a component's packages at their versions, or without them where there are none.
+
+    They stay where they are in the list, so that components that share it do not move each other.
+    """
     begin, end = f"# begin {name}\n", f"# end {name}\n"
-    others = re.sub(rf"^{re.escape(begin)}.*?^{re.escape(end)}", "", text, flags=re.MULTILINE | re.DOTALL)
-    if not packages:
-        return others
-    if others and not others.endswith("\n"):
-        others += "\n"
+    there = re.compile(rf"^{re.escape(begin)}.*?^{re.escape(end)}", re.MULTILINE | re.DOTALL)
     locks = [f"{one}-{version if ':' in version else f'0:{version}'}.*\n" for one, version in packages.items()]
-    return others + begin + "".join(locks) + end
+    block = begin + "".join(locks) + end if locks else ""
+    if there.search(text):
+        return there.sub(lambda match: block, text)
+    if block and text and not text.endswith("\n"):
+        text += "\n"
+    return text + block
 
 
 def armoured(key: bytes) -> bytes:

@@ -17,6 +17,7 @@ options:
     description:
       - Maps with C(component), C(version), C(origin), C(sha256), C(verified), and C(path) or C(package).
       - Further C(arch), C(source), C(signer) and C(overridden). Values that are empty are left out.
+      - With C(brought) it came along with another package, and stays with the component that it is noted for already.
     type: list
     elements: dict
     required: true

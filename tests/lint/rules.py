@@ -24,7 +24,7 @@ Files = Mapping[str, str]
 NOT_OURS = ("*.lock", "tests/recorded/*", "test_cases/lib/adt_train/text/*", "*LICENSE*")
 STATE_THE_RULES = ("tests/lint/rules.py", "tests/unit/test_rules.py")
 MAY_RUN_ON_TARGETS = ("plugins/modules/*.py", "plugins/module_utils/*.py", "roles/*/files/*.py")
-START_ON_TARGETS = ("plugins/modules/*.py", "roles/*/files/*.py")
+START_ON_TARGETS = ("plugins/modules/*.py", "plugins/module_utils/checks/*.py", "roles/*/files/*.py")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ def modules_are_documented(files: Files) -> Iterator[Violation]:
 def data_and_schemas_belong_together(files: Files) -> Iterator[Violation]:
     """data/NAME.yml, data/NAMEs/*.yml and case.yml each have a schema, and every schema has data."""
     used = {"schemas/evidence.schema.json", "schemas/manifest.schema.json"}
+    if select(files, ("molecule/*/scenario.yml",)):
+        used.add("schemas/molecule_scenario.schema.json")  # tests/molecule holds each to it
     for path in select(files, ("data/*.yml", "test_cases/*/*/case.yml")):
         parts = PurePath(path).parts
         name = PurePath(path).stem if parts[0] == "test_cases" or len(parts) == 2 else parts[1].removesuffix("s")

@@ -1,27 +1,37 @@
-"""The roles of a node, on real systems: each scenario of molecule/ from a bare Debian 12 and 13 to its verification.
+"""The roles of a node, in containers: each scenario of molecule/ from bare systems to its verification and beyond.
 
-A scenario runs the role in check mode on the bare node, applies it, applies it again without a change, and verifies.
+A scenario runs its roles in check mode on the bare nodes, applies them, applies them again without a change, and
+verifies; then it breaks what they made, and meets them with another version. SYSTEMS=debian12 takes some systems alone.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.awsome.distributed_training.tests import support
+from ansible_collections.awsome.distributed_training.tests.molecule import scenarios
+from ansible_collections.awsome.distributed_training.tests.molecule.harness import Run
 
-SUITES = {"ADT_MOLECULE_DEBIAN_12": "bookworm", "ADT_MOLECULE_DEBIAN_13": "trixie"}
-STEPS = ("syntax", "create", "check", "converge", "idempotence", "verify", "destroy")
+PROGRAMS = {
+    "createrepo_c": "createrepo-c",
+    "docker": "docker.io",
+    "gpg": "gnupg",
+    "gpgv": "gpgv",
+    "mmdebstrap": "mmdebstrap",
+    "modifyrepo_c": "createrepo-c",
+    "rpmbuild": "rpm",
+    "zstd": "zstd",
+}
+"""What makes images, stand-ins and mirrors, and the Debian package that has it."""
 
 
 def missing() -> str | None:
     """Why this machine cannot run the scenarios; None if it can. Installs what builds images where that is allowed."""
     if os.geteuid() != 0:
         return "only root can build the images"
-    reason = support.missing_programs({"docker": "docker.io", "mmdebstrap": "mmdebstrap"})
+    reason = support.missing_programs(PROGRAMS)
     if reason:
         return reason
     if support.run(["docker", "info"], support.ROOT).returncode != 0:
@@ -29,35 +39,19 @@ def missing() -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
-def images() -> dict[str, str | None]:
-    """The image of each Debian, by the variable in which molecule/base.yml reads it."""
+@pytest.mark.parametrize("name", scenarios.names())
+def test_scenario(name: str, workplace: Path, kept_prefix: str | None, capsys: pytest.CaptureFixture[str]) -> None:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    words: list[str | Path] = [sys.executable, support.ROOT / "molecule/base_image.py", *SUITES.values()]
-    names = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-    return dict(zip(SUITES, names, strict=True))
-
-
-@pytest.mark.parametrize("role", ["munge", "slurm"])
-def test_role_on_both_debians(
-    role: str, images: dict[str, str | None], workplace: Path, kept_prefix: str | None
-) -> None:
-    tools = support.environment(support.ROOT / "requirements/molecule.lock")
-    variables = {
-        **images,
-        **support.linked_collection(workplace / "collections"),
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "VIRTUAL_ENV": str(tools.parent),
-        "MOLECULE_GLOB": "molecule/*/molecule.yml",
-        "NO_COLOR": "1",
-        "ANSIBLE_HOME": str(workplace / "ansible"),
-    }
-    kept = [] if kept_prefix is None else ["--destroy=never"]
-    words = [tools / "molecule", "--base-config", "molecule/base.yml", "test", "--scenario-name", role, *kept]
-    ran = support.run(words, support.ROOT, variables, timeout=1800)
-    print(ran.stdout)
-    assert ran.returncode == 0
-    for step in STEPS if kept_prefix is None else STEPS[:-1]:
-        assert f"{role} > {step}: Executed: Successful" in ran.stdout
+    scenario = scenarios.read(name)
+    asked = os.environ.get("SYSTEMS", "").replace(",", " ").split()
+    systems = [system for system in scenario.systems if not asked or system in asked]
+    if not systems:
+        pytest.skip(f"scenario {name} has none of {', '.join(asked)}")
+    outcome = Run(scenario, systems, workplace, kept_prefix is not None).whole()
+    print(outcome.output)
+    with capsys.disabled():
+        print("\n".join(["", *outcome.lines]))
+    if outcome.problem:
+        pytest.fail(f"{outcome.problem}; fix: read {outcome.log}", pytrace=False)

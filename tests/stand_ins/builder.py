@@ -40,7 +40,8 @@ def build(
 ) -> dict[str, Any]:
     """Fill a folder with ``HOST/PATH`` for each address of the catalogue that a stack needs, and with the overrides.
 
-    Served are files and repositories. Packages of the OS itself, of PyPI and container images have no origin here.
+    Served are files and repositories. Packages of the OS itself, of PyPI and container images have no origin here; an
+    image whose digest nobody knows gets one that no registry has.
 
     :param out: a folder that is empty, or not there yet.
     :param document: data/stack.yml, read.
@@ -137,9 +138,12 @@ class _Plan:
         self.sources: list[_Source] = []
         self.installers: dict[str, _Installer] = {}
         self.repositories: dict[tuple[str, deb.Suite | None], _Repository] = {}
+        self.images: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for (name, version), platforms in sorted(pairs.items()):
             # what comes inside another component has no entry of its own
             about = document["components"].get(name, {"versions": {}})["versions"].get(version, {})
+            if any("sha256" not in source["image"] for source in about.get("images", [])):
+                self.images[name, version] = about["images"]
             for kind in ("files", "repositories"):
                 for entry in about.get(kind, []):
                     here = {p for p in platforms if p[0] in entry.get("os", p) and p[1] in entry.get("arch", p)}
@@ -217,6 +221,11 @@ class _Writer:
                 entry["file"] = self.file(entry["file"])
             versions = components.setdefault(source.component, {"versions": {}})["versions"]
             versions.setdefault(source.version, {}).setdefault(source.kind, []).append(entry)
+        for (name, version), images in self.plan.images.items():
+            versions = components.setdefault(name, {"versions": {}})["versions"]
+            versions.setdefault(version, {})["images"] = [
+                {**source, "image": _pinned(source["image"])} for source in images
+            ]
         return {"components": components}
 
     def repositories(self) -> None:
@@ -301,6 +310,12 @@ def _narrowed(source: Mapping[str, Any], here: set[Platform]) -> dict[str, Any]:
     return kept
 
 
+def _pinned(image: Artifact) -> dict[str, Any]:
+    """An image held to a digest: its own, or that of its address."""
+    made = hashlib.sha256(f"stand-in for {image['url']}".encode()).hexdigest()
+    return {"url": image["url"], "sha256": image.get("sha256", made), "verified_from": VERIFIED_FROM}
+
+
 def _signer(artifact: Artifact, key: Artifact | None) -> str:
     """Who signs, so that origins of one signer share a key: the fingerprint where it is known, else an address."""
     known = artifact.get("signer") or (key or {}).get("signer")
@@ -313,7 +328,7 @@ def _place(url: str) -> str:
     path = PurePosixPath(unquote(parts.path).strip("/"))
     if not parts.hostname or ".." in path.parts or parts.query:
         raise TrainingError(f"{url} cannot be a path of a folder", "an address of a host and a plain path")
-    return f"{parts.hostname}/{path}"
+    return f"{parts.hostname}/{path}" if path.parts else parts.hostname
 
 
 def _name(url: str) -> str:

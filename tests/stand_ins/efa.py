@@ -46,6 +46,9 @@ RPMS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """What a bundled component consists of: folder and name of each package, and the form of its version."""
 
+WITHOUT = {("debian12", "aws_ofi_nccl")}
+"""A system for which the installer lacks what it bundles for others: no release note names the plugin for Debian 12."""
+
 _MPI = {"4": "openmpi40-aws", "5": "openmpi50-aws"}
 
 SCRIPT = r"""#!/bin/sh
@@ -183,7 +186,7 @@ def packages(bundles: Mapping[str, str], system: str, arch: str) -> dict[str, Pa
     table = RPMS if kind == "rpm" else DEBS
     stated: dict[str, tuple[str, str]] = {}
     for component, version in bundles.items():
-        for path, form in table.get(component, ()):
+        for path, form in () if (system, component) in WITHOUT else table.get(component, ()):
             # 1.38.0 states its plugin with a revision: 1.13.2-1
             stated[path.rpartition("/")[2]] = (path.rpartition("/")[0], form.format(version.removesuffix("-1")))
     if bundles.get("open_mpi", "")[:1] in _MPI:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 DEB_ARCH = {"x86_64": "amd64", "aarch64": "arm64", "all": "all"}
 """Debian's names of architectures."""
@@ -41,6 +43,11 @@ class Package:
         return self.version.rpartition(":")[2]
 
     @property
+    def upstream_version(self) -> str:
+        """Without the epoch and the packaging's own revision."""
+        return self.plain_version.rpartition("-")[0] or self.plain_version
+
+    @property
     def summary(self) -> str:
         return f"stand-in for {self.name}: it holds nothing that works"
 
@@ -51,7 +58,28 @@ class Package:
         for pattern, unit in UNITS:
             if re.fullmatch(pattern, self.name):
                 held[f"usr/lib/systemd/system/{unit}.service"] = _UNIT.format(unit=unit)
+        for patterns, files in _contents():
+            match = next(filter(None, (re.fullmatch(pattern, self.name) for pattern in patterns)), None)
+            for path, text in files.items() if match else ():
+                assert match is not None
+                where = match.expand(re.sub("@([1-9])@", r"\\g<\1>", path))
+                held[where] = text.replace("@VERSION@", self.upstream_version)
         return held
+
+
+@cache
+def _contents() -> tuple[tuple[tuple[str, ...], dict[str, str]], ...]:
+    """What packages hold beside a note: contents/NAME/packages has patterns of names, contents/NAME/root the files.
+
+    They are fake commands, and files that a role or a check reads; ``@VERSION@`` in them becomes the package's version,
+    ``@1@`` in their paths the first group of the pattern, ``@2@`` the second.
+    """
+    found = []
+    for listed in sorted((Path(__file__).parent / "contents").glob("*/packages")):
+        root = listed.parent / "root"
+        files = {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
+        found.append((tuple(listed.read_text().split()), files))
+    return tuple(found)
 
 
 _UNIT = """\

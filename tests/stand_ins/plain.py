@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.tests.stand_ins import archive, deb
@@ -29,14 +31,35 @@ def stand_in(place: str) -> bytes:
     if tar := _TAR.fullmatch(name):
         tag = _ARCHIVE.fullmatch(place)
         top = f"{tag['project']}-{tag['version']}" if tag else tar["stem"]
-        return archive.tar({f"{top}/README": said}, tar["long"] or _SHORT[tar["short"]])
+        held = {f"{top}/{path}": text for path, text in {"README": said, **_held(place)}.items()}
+        return archive.tar(held, tar["long"] or _SHORT[tar["short"]])
     if name.endswith(".zip"):
-        return archive.zipped({"README": said})
+        return archive.zipped({"README": said, **_held(place)})
     if name.endswith(".deb"):
         return deb.deb(deb_package(name))
     if name.endswith((".run", ".sh")):
         return _SCRIPT.format(name=name).encode()
     return said.encode()
+
+
+def _held(place: str) -> dict[str, str]:
+    """What an archive at HOST/PATH holds beside a note; ``@VERSION@`` in it becomes the archive's version."""
+    found = {}
+    for patterns, files in _contents():
+        for match in filter(None, (re.fullmatch(pattern, place) for pattern in patterns)):
+            found.update({path: text.replace("@VERSION@", match["version"]) for path, text in files.items()})
+    return found
+
+
+@cache
+def _contents() -> tuple[tuple[tuple[str, ...], dict[str, str]], ...]:
+    """contents/NAME/files has patterns of HOST/PATH with a group ``version``, contents/NAME/unpacked what they hold."""
+    found = []
+    for listed in sorted((Path(__file__).parent / "contents").glob("*/files")):
+        root = listed.parent / "unpacked"
+        files = {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
+        found.append((tuple(listed.read_text().split()), files))
+    return tuple(found)
 
 
 def deb_package(name: str) -> Package:

@@ -78,9 +78,10 @@ def specification(packages: Iterable[Package]) -> str:
         parts += [f"Requires: {_relation(need)}" for need in package.needs]
         parts += [f"%description -n {package.name}", package.summary, f"%files -n {package.name}"]
         for path, text in package.files().items():
-            parts.append(f'"/{path}"')
+            parts.append(f'{"%attr(0755,root,root) " if text.startswith("#!") else ""}"/{path}"')
             install += [f'mkdir -p "%{{buildroot}}/{path.rpartition("/")[0]}"']
-            install += [f"cat > \"%{{buildroot}}/{path}\" <<'END'", text.rstrip("\n"), "END"]
+            install += [f"cat > \"%{{buildroot}}/{path}\" <<'STAND_IN_END'"]
+            install += [text.rstrip("\n").replace("%", "%%"), "STAND_IN_END"]
     return "\n".join([*head, *parts, "", *install, ""])
 
 

@@ -75,6 +75,18 @@ def test_what_changed_takes_the_place_of_what_was_there() -> None:
     assert [(entry["version"], entry["time"]) for entry in document["entries"]] == [("4.7.0", EARLY), ("1.51.0", LATE)]
 
 
+def test_what_was_only_brought_along_stays_with_the_component_that_asked_for_it() -> None:
+    asked = manifest.merged(EMPTY, [PACKAGE], EARLY)
+    along = {**PACKAGE, "component": "other", "version": "1", "brought": True}
+    assert manifest.merged(asked, [along], LATE) == asked
+    newer = manifest.merged(asked, [{**along, "sha256": "c" * 64}], LATE)
+    assert [(entry["component"], entry["time"]) for entry in newer["entries"]] == [("other", LATE)]
+    assert problems(newer) == []
+    first = manifest.merged(EMPTY, [along], EARLY)
+    assert [entry["component"] for entry in first["entries"]] == ["other"]
+    assert [entry["component"] for entry in manifest.merged(first, [PACKAGE], LATE)["entries"]] == ["dcgm"]
+
+
 def test_packages_of_two_architectures_are_two_entries() -> None:
     document = manifest.merged(EMPTY, [PACKAGE, {**PACKAGE, "arch": "arm64"}], EARLY)
     assert len(document["entries"]) == 2

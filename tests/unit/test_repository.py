@@ -136,6 +136,12 @@ def test_version_locks_of_others_stay() -> None:
     assert repository.version_locks(locked, "tool", {}) == "mine-0:1-1.*\n"
 
 
+def test_components_do_not_move_each_others_version_locks() -> None:
+    both = repository.version_locks(repository.version_locks("", "first", {"a": "1-1"}), "second", {"b": "2-1"})
+    assert repository.version_locks(both, "first", {"a": "1-1"}) == both
+    assert repository.version_locks(both, "second", {"b": "2-1"}) == both
+
+
 def test_armour_is_what_others_read_again() -> None:
     data = bytes(range(256)) * 3
     assert artifact_openpgp.binary(repository.armoured(data)) == data

@@ -1,0 +1,54 @@
+# Copyright (c) The awsome.distributed_training authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what checks ask for on the machine that this runs on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from ansible_collections.awsome.distributed_training.plugins.module_utils.checks import Command, File, Probe, Reading
+
+_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_TIMED_OUT = 124
+
+
+def read(probe: Probe) -> Reading:
+    """What a probe gives here."""
+    if isinstance(probe, Command):
+        return _ran(probe)
+    try:
+        if isinstance(probe, File):
+            with open(probe.path, encoding="utf-8", errors="replace") as file:
+                return Reading(0, file.read())
+        return Reading(0, "".join(f"{name}\n" for name in sorted(os.listdir(probe.path))))
+    except (FileNotFoundError, NotADirectoryError):
+        return Reading(None)
+    except OSError as error:
+        return Reading(1, "", str(error))
+
+
+def environment() -> dict[str, str]:
+    """The variables that commands run with: messages in English, and the folders of a system's own programs."""
+    path = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    path += [folder for folder in _FOLDERS if folder not in path]
+    return {**os.environ, "LC_ALL": "C", "PATH": os.pathsep.join(path)}
+
+
+def _ran(command: Command) -> Reading:
+    try:
+        ran = subprocess.run(
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(),
+            timeout=command.timeout_s,
+            check=False,
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return Reading(None)
+    except subprocess.TimeoutExpired:
+        return Reading(_TIMED_OUT, "", f"no answer within {command.timeout_s:g} s")
+    except OSError as error:
+        return Reading(126, "", str(error))
+    return Reading(ran.returncode, ran.stdout.decode(errors="replace"), ran.stderr.decode(errors="replace"))
