@@ -21,6 +21,7 @@ DOCUMENTS = [
     *(("evidence", path) for path in (ROOT / "evidence").glob("*.json")),
     ("manifest", ROOT / "tests/unit/manifest_example.json"),
     *(("case", path) for path in (ROOT / "test_cases").glob("*/*/case.yml")),
+    *(("molecule_scenario", path) for path in (ROOT / "molecule").glob("*/scenario.yml")),
 ]
 FORMS = {"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 5}]}
 SHAPES: list[tuple[dict[str, Any], list[Any]]] = [
