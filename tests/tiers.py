@@ -164,8 +164,8 @@ def faults() -> Count:
 
 
 TIERS: dict[str, tuple[Callable[[], Count], int]] = {
-    "lint": (lint, 30),
-    "unit": (unit, 150),
+    "lint": (lint, 60),
+    "unit": (unit, 120),
     "local": (local, 240),
     "fresh": (fresh, 180),
     "slurm": (slurm, 480),
