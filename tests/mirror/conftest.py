@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,10 +33,8 @@ def programs() -> None:
 
 @pytest.fixture(scope="session")
 def keys() -> Iterator[origins.Keys]:
-    folder = Path(tempfile.mkdtemp(prefix="adt-keys-"))  # short: GnuPG's sockets lie in it
-    with origins.keys(lambda: folder) as made:
+    with origins.keys() as made:
         yield made
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,12 +147,12 @@ class Keys:
 
 
 @contextmanager
-def keys(make_folder: Callable[[], Path]) -> Iterator[Keys]:
-    """Ends the agent that GnuPG starts."""
-    home = make_folder()
-    home.chmod(0o700)
-    made = Keys(home)
+def keys() -> Iterator[Keys]:
+    """Ends the agent that GnuPG starts, and removes the keys."""
+    # not under the caller's folder: the path of gpg-agent's socket has at most 107 letters
+    home = Path(tempfile.mkdtemp(prefix="adt-keys-"))
     try:
-        yield made
+        yield Keys(home)
     finally:
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, env={**os.environ})
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +20,8 @@ LONG_AGO, A_DAY_LATER = "20200101T000000", "20200102T000000"
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[origins.Keys]:
-    folder = Path(tempfile.mkdtemp(prefix="adt-keys-"))  # short: GnuPG's sockets lie in it
-    with origins.keys(lambda: folder) as made:
+    with origins.keys() as made:
         yield made
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

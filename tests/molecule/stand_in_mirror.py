@@ -99,8 +99,7 @@ def _make(folder: Path, systems: Sequence[str], versions: Mapping[str, str]) -> 
     if versions:
         chosen = {"stacks": {document["default"]: {"components": dict(versions)}}}
         document = catalogue.overridden(document, chosen, controller.schema("stack"))
-    home = folder / "gnupg"
-    with origins.origin() as served, origins.keys(lambda: _made(home)) as keys:
+    with origins.origin() as served, origins.keys() as keys:
         overrides = builder.build(
             folder / "served",
             document,
@@ -114,14 +113,13 @@ def _make(folder: Path, systems: Sequence[str], versions: Mapping[str, str]) -> 
         signer = keys.make("operator")
         given = {"os": list(systems), "mirror_signer": signer, "stack_overrides": overrides}
         (folder / "variables.json").write_text(json.dumps(given))
-        environment = {"GNUPGHOME": str(home), "ANSIBLE_LOCALHOST_WARNING": "false"}
+        environment = {"GNUPGHOME": str(keys.home), "ANSIBLE_LOCALHOST_WARNING": "false"}
         ran = support.play(
             ["-e", "@variables.json"], folder, environment, playbook=f"{support.COLLECTION}.mirror", timeout=900
         )
         if ran.returncode != 0:
             raise RuntimeError(f"playbook mirror: {ran.stdout}")
     shutil.rmtree(folder / "served")
-    shutil.rmtree(home)
     (folder / "known.json").write_text(json.dumps({"overrides": overrides, "signer": signer}))
 
 
@@ -175,11 +173,6 @@ def catalogued(system: str) -> dict[str, str]:
         for source in entry.get("system", []):
             found.update(source["packages"])
     return found
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _forget() -> None:

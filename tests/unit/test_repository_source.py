@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[origins.Keys]:
-    folder = Path(tempfile.mkdtemp(prefix="adt-keys-"))
-    with origins.keys(lambda: folder) as made:
+    with origins.keys() as made:
         yield made
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
