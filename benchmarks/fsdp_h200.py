@@ -52,6 +52,8 @@ class Speed:
     """All of its run: start and compilation too."""
     losses: dict[int, float] = field(default_factory=dict)
     """By step, from 0: the loss of its batch before its update."""
+    held_out: dict[int, float] = field(default_factory=dict)
+    """By updates seen: the loss on rows that training never sees."""
 
 
 def main() -> int:
@@ -120,25 +122,31 @@ def table(cells: dict[str, list[Speed]]) -> str:
 
 
 def measure(program: str, cell: str, data: str, steps: int, replaced: str) -> Speed:
-    """Run one program to its last step."""
+    """Run one program to its last step, or to the evaluation after it where ``replaced`` asks for evaluations."""
     started = time.monotonic()
     if program == "torchtitan":
         words = [__file__, f"--torchtitan={cell}", f"--data={data}", f"--steps={steps}"]
         parse: Callable[[str], tuple[int, float, float, float, float] | None] = parse_torchtitan
     else:
         words, parse = ["train.py", *words_of(program, cell, data, steps, replaced)], parse_fsdp
-    lines = list(follow(words, parse, steps))
+    evaluates = program != "torchtitan" and "eval_every=" in replaced
+
+    def ends(text: str) -> bool:
+        found, last = (parse_held_out(text), steps) if evaluates else (parse(text), steps - 1)
+        return bool(found) and found[0] == last
+
+    told = list(follow(words, ends))
+    lines = [line for line in map(parse, told) if line]
     losses = {step: loss for step, loss, *_ in lines}
+    held_out = dict(pair for pair in map(parse_held_out, told) if pair)
     tokens, memory, mfu = (statistics.median(line[column] for line in lines[-3:]) for column in (2, 3, 4))
-    speed = Speed(program, tokens, mfu, memory, time.monotonic() - started, losses)
+    speed = Speed(program, tokens, mfu, memory, time.monotonic() - started, losses, held_out)
     print(cell, speed, flush=True)
     return speed
 
 
-def follow(
-    words: list[str], parse: Callable[[str], tuple[int, float, float, float, float] | None], steps: int
-) -> Iterator[tuple[int, float, float, float, float]]:
-    """The step lines of a program, which is ended after its last step: it need not evaluate and save."""
+def follow(words: list[str], ends: Callable[[str], bool]) -> Iterator[str]:
+    """The lines of a program, which is ended after the one that ``ends``: it need not save."""
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
@@ -154,13 +162,11 @@ def follow(
         told: list[str] = []
         for text in job.stdout:
             told.append(text)
-            line = parse(text)
-            if line:
-                yield line
-            if line and line[0] == steps - 1:
+            yield text
+            if ends(text):
                 job.kill()
                 return
-        raise SystemExit(f"{' '.join(words)} ended before step {steps - 1}:\n{''.join(told[-40:])}")
+        raise SystemExit(f"{' '.join(words)} ended too early:\n{''.join(told[-40:])}")
 
 
 def environment() -> dict[str, str]:
@@ -179,9 +185,9 @@ def environment() -> dict[str, str]:
 
 
 def gpu() -> str:
-    """The GPU's name."""
+    """The GPU's name; the first one's where there are several."""
     asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 def words_of(program: str, cell: str, data: str, steps: int, replaced: str) -> list[str]:
@@ -210,6 +216,14 @@ def parse_fsdp(text: str) -> tuple[int, float, float, float, float] | None:
     if metric["kind"] != "step":
         return None
     return metric["step"], metric["loss"], metric["tokens_per_s"], metric["memory_gib"], metric["mfu"]
+
+
+def parse_held_out(text: str) -> tuple[int, float] | None:
+    """Updates seen, and loss, of a line of an evaluation."""
+    if not text.startswith("ADT_METRIC "):
+        return None
+    metric = json.loads(text.removeprefix("ADT_METRIC "))
+    return (metric["step"], metric["loss"]) if metric["kind"] == "eval" else None
 
 
 def parse_torchtitan(text: str) -> tuple[int, float, float, float, float] | None:

@@ -43,10 +43,13 @@ def begin(root: Path, step: int) -> Path:
     return part
 
 
-def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
+def publish(
+    part: Path, about: dict[str, Any], keep: int, remove: Callable[[Path], object] = shutil.rmtree
+) -> tuple[Path, int]:
     """Make a written checkpoint the newest; returns its path and its size in bytes. The oldest beyond ``keep`` go.
 
     :param about: what a reader must know before it loads; JSON.
+    :param remove: removes one.
     """
     for path in part.iterdir():
         _sync(path)
@@ -63,7 +66,7 @@ def publish(part: Path, about: dict[str, Any], keep: int) -> tuple[Path, int]:
     _sync(path.parent)
     # a newer one is damaged, or this run would have begun with it: it does not count
     for old in [other for other in complete(path.parent) if other.name <= path.name][keep:]:
-        shutil.rmtree(old)
+        remove(old)
     return path, sum(size for size, _ in files.values())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -60,6 +62,7 @@ class TorchCheckpoints:
         self._group = dist.new_group(backend="gloo")
         # Page-locked, and kept for the next save: training waits only while a GPU copies into it, not for its pages.
         self._stager = BlockingAsyncStager(cache_staged_state_dict=True) if torch.cuda.is_available() else None
+        self._removals: list[threading.Thread] = []
         self._save: _Save | None = None
         self._saved_step = -1
 
@@ -115,6 +118,9 @@ class TorchCheckpoints:
         if self.rank == 0 and not save.published:
             save.blocked_s += time.monotonic() - waited
             self._publish(save)
+        for removal in self._removals:
+            removal.join()
+        self._removals.clear()
         dist.barrier(group=self._group)
         self._save, self._saved_step = None, save.step
 
@@ -138,13 +144,21 @@ class TorchCheckpoints:
         return self._saved_step
 
     def _publish(self, save: _Save) -> None:
+        began = time.monotonic()
         about = {"step": save.step, "identity": self.identity, "ranks": dist.get_world_size()}
         try:
-            path, size = checkpoints.publish(save.part, about, self.keep)
+            path, size = checkpoints.publish(save.part, about, self.keep, self._remove)
         except OSError as error:
             self._fail(save.step, error)
         save.published = True
+        save.blocked_s += time.monotonic() - began
         self.writer.checkpoint(save.step, str(path), time.monotonic() - save.started, size, save.blocked_s)
+
+    def _remove(self, old: Path) -> None:
+        """Beside training: a disk may take seconds for a large file. What a crash leaves of it, ``abandon`` removes."""
+        gone = old.rename(old.with_name(f".{old.name}.tmp"))
+        self._removals.append(threading.Thread(target=shutil.rmtree, args=(gone,), kwargs={"ignore_errors": True}))
+        self._removals[-1].start()
 
     def _fail(self, step: int, error: BaseException) -> NoReturn:
         told = checkpoints.save_error(self.root, step, error)

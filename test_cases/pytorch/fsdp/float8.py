@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from turn import turn
 
 _OF_VALUES, _OF_GRADIENTS = torch.float8_e4m3fn, torch.float8_e5m2
 
@@ -29,17 +30,17 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, x_NK: Tensor, w_MK: Tensor) -> Tensor:
         x8_NK, x_scale = to_float8(x_NK, _OF_VALUES)
         w8_MK, w_scale = to_float8(w_MK, _OF_VALUES)
-        ctx.save_for_backward(x8_NK, x_scale, w_MK, w_scale)
+        ctx.save_for_backward(turn(x8_NK), x_scale, w_MK, w_scale)
         return _multiply(x8_NK, w8_MK.t(), x_scale, w_scale, x_NK.dtype)
 
     @staticmethod
     def backward(ctx: Any, d_NM: Tensor) -> tuple[Tensor, Tensor]:
-        x8_NK, x_scale, w_MK, w_scale = ctx.saved_tensors
+        x8_KN, x_scale, w_MK, w_scale = ctx.saved_tensors
         d8_NM, d_scale = to_float8(d_NM, _OF_GRADIENTS)
         # the weight, not its rounded copy, went over from forward: FSDP frees and gathers it between
         w8_KM = _round(w_MK.t().contiguous(), w_scale, _OF_VALUES)
         dx_NK = _multiply(d8_NM, w8_KM.t(), d_scale, w_scale, d_NM.dtype)
-        dw_MK = _multiply(d8_NM.t().contiguous(), x8_NK.t().contiguous().t(), d_scale, x_scale, w_MK.dtype)
+        dw_MK = _multiply(d8_NM.t().contiguous(), x8_KN.t(), d_scale, x_scale, w_MK.dtype)
         return dx_NK, dw_MK
 
 

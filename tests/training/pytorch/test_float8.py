@@ -1,9 +1,15 @@
-"""Products in float8: near the exact ones, and of every size of number."""
+"""Products in float8: near the exact ones, and of every size of number; the copies that they need."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+import turn
 from float8 import Float8Linear, to_float8
 from torch import Tensor, nn
 
@@ -46,3 +52,32 @@ def test_the_largest_value_uses_all_of_float8_and_comes_back() -> None:
 def test_zeros_give_zeros() -> None:
     rounded, scale = to_float8(torch.zeros(16, 16), torch.float8_e5m2)
     assert torch.equal(rounded.float() * scale, torch.zeros(16, 16))
+
+
+def test_a_turned_copy_is_the_transpose_with_rows_without_gaps() -> None:
+    values = torch.randn(48, 80).to(torch.float8_e4m3fn)
+    turned = turn.turn(values)
+    assert torch.equal(turned.float(), values.float().t())
+    assert turned.is_contiguous()
+    # what torch.compile is told of the operator is what the operator does
+    torch.library.opcheck(turn.turn, (values.float(),))
+
+
+_TURN_BY_TRITON = """
+import torch
+from turn_kernel import turn_tiles
+for size in ((256, 128), (130, 70), (16, 400)):
+    values = torch.randint(0, 256, size, dtype=torch.uint8)
+    turned = torch.zeros(size[::-1], dtype=torch.uint8)
+    turn_tiles(values, turned)
+    assert torch.equal(turned, values.t()), size
+print("turned")
+"""
+
+
+def test_the_kernel_turns_tiles_and_what_is_left_at_the_edges() -> None:
+    pytest.importorskip("triton", reason="PyTorch's CPU build comes without Triton")
+    # by Triton's interpreter, which a process has from its start or not at all
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(turn.__file__).parent)}
+    ran = subprocess.run([sys.executable, "-c", _TURN_BY_TRITON], env=environment, capture_output=True, text=True)
+    assert ran.stdout == "turned\n", ran.stderr

@@ -40,6 +40,32 @@ def test_a_line_of_ours_is_read(benchmark: ModuleType) -> None:
     assert benchmark.parse_fsdp('ADT_METRIC {"kind": "event", "name": "finished"}\n') is None
 
 
+EVAL = 'ADT_METRIC {"kind": "eval", "step": %d, "loss": %s}'
+STEP = 'ADT_METRIC {"kind": "step", "step": %d, "loss": 3.0, "tokens_per_s": 100.0, "memory_gib": 40.0, "mfu": 0.5}'
+
+
+@pytest.mark.parametrize(
+    ("replaced", "held_out"), [("eval_every=2 eval_rows=8", {2: 4.5, 4: 3.5}), ("eval_rows=8", {2: 4.5})]
+)
+def test_a_program_is_followed_to_its_last_evaluation_where_evaluations_are_asked_for(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, replaced: str, held_out: dict[int, float]
+) -> None:
+    lines = [STEP % 1, EVAL % (2, 4.5), STEP % 3, EVAL % (4, 3.5), "a checkpoint that would take long"]
+    told = f"import time; print({chr(10).join(lines)!r}); time.sleep(60)"
+    monkeypatch.setattr(benchmark, "words_of", lambda *_: [])
+    follow = benchmark.follow
+    monkeypatch.setattr(benchmark, "follow", lambda words, ends: follow(["-c", told], ends))
+    speed = benchmark.measure("fsdp", "1b-1", "text:", 4, replaced)
+    assert speed.seconds < 30
+    assert list(speed.losses) == [1, 3]
+    assert speed.held_out == held_out
+
+
+def test_a_program_that_ends_before_its_last_step_is_told_with_its_last_words(benchmark: ModuleType) -> None:
+    with pytest.raises(SystemExit, match=r"ended too early:\nout of memory"):
+        list(benchmark.follow(["-c", "print('out of memory')"], lambda _: False))
+
+
 def test_weights_of_torchtitan_have_a_name_in_our_model(benchmark: ModuleType) -> None:
     for theirs, ours in (
         ("tok_embeddings.weight", "embedding.weight"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,29 @@ def save_four_times(root: Path, in_background: bool) -> list[int]:
 def test_so_many_checkpoints_are_kept(tmp_path: Path, in_background: bool) -> None:
     assert processes.on_ranks(2, save_four_times, tmp_path, in_background) == [[4], [4]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def train_on_while_an_old_checkpoint_is_removed(root: Path) -> list[list[str]]:
+    _, saves = of_a_model(root, in_background=True, keep=1)
+    may_remove, remove = threading.Event(), shutil.rmtree
+
+    def when_allowed(path: Path, ignore_errors: bool = False) -> None:
+        if Path(path).exists():
+            may_remove.wait(30)
+        remove(path, ignore_errors)
+
+    shutil.rmtree = when_allowed  # type: ignore[assignment]
+    saves.save(1)
+    saves.save(2)
+    while not (root / "step-00000002").exists():
+        assert not saves.poll()
+        time.sleep(0.01)
+    seen = [sorted(path.name for path in root.iterdir())]
+    may_remove.set()
+    saves.finish()
+    return [*seen, sorted(path.name for path in root.iterdir())]
+
+
+def test_an_old_checkpoint_is_removed_beside_training_and_is_none_meanwhile(tmp_path: Path) -> None:
+    (seen,) = processes.on_ranks(1, train_on_while_an_old_checkpoint_is_removed, tmp_path)
+    assert seen == [[".step-00000001.tmp", "step-00000002"], ["step-00000002"]]
