@@ -29,12 +29,12 @@ def holds(path: str, text: str, mode: int) -> bool:
         return False
 
 
-def replace_file(path: str, text: str, mode: int = 0o644) -> None:
-    """Write a file that others may be reading, or writing too: it has the old text or all of the new one."""
+def replace_file(path: str, content: str | bytes, mode: int = 0o644) -> None:
+    """Write a file that others may be reading, or writing too: it has the old content or all of the new one."""
     part = f"{path}.{os.getpid()}.new"
     try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(part, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         os.chmod(part, mode)
         os.replace(part, path)
     except OSError as error:

@@ -10,16 +10,17 @@ module: node_checks
 short_description: Check a node
 version_added: 0.1.0
 description:
-  - Runs checks of the collection's registry on the node and judges what they read. Changes nothing.
+  - Runs checks of the collection's registry on the node and judges what they read.
   - Fails where a check fails, and where all are skipped; each has its verdict in RV(results).
 options:
-  roles:
-    description: Run the checks of these roles.
+  groups:
+    description: Run the checks of these roles, or parts of a node such as V(gpu).
     type: list
     elements: str
     default: []
+    aliases: [roles]
   checks:
-    description: Run these checks, by their ids. Without this and O(roles), all.
+    description: Run these checks, by their ids. Without this and O(groups), all.
     type: list
     elements: str
     default: []
@@ -31,8 +32,15 @@ options:
     description: Failing checks are run again for so many seconds.
     type: int
     default: 0
+  record:
+    description:
+      - Where no check fails, note what the node was held to by O(groups), in
+        C(/var/lib/awsome-distributed-training/checks.json).
+      - Program C(adt-checks) and playbook C(validate) hold it to that.
+    type: bool
+    default: false
 attributes:
-  check_mode: {support: full, description: The module only reads.}
+  check_mode: {support: full, description: The checks run; what they were held to is not noted.}
 author: The awsome.distributed_training authors
 """
 
@@ -59,28 +67,49 @@ results:
     fix: {description: What to do about a failure., type: str, returned: always}
 """
 
+import os
 import platform
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.awsome.distributed_training.plugins.module_utils.checks import FAIL, PASS, reading, run_all
+from ansible_collections.awsome.distributed_training.plugins.module_utils import folders
+from ansible_collections.awsome.distributed_training.plugins.module_utils.checks import (
+    FAIL,
+    PASS,
+    reading,
+    record,
+    run_all,
+)
 from ansible_collections.awsome.distributed_training.plugins.module_utils.checks.registry import select
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
+
+
+def recorded(groups: list[str], expected: dict[str, Any], check_mode: bool) -> bool:
+    """Note what the node was held to; whether that is new."""
+    before = reading.text(record.PATH)
+    after = record.written(record.merged(record.read(before, record.PATH), groups, expected))
+    if after == before or check_mode:
+        return after != before
+    os.makedirs(os.path.dirname(record.PATH), mode=0o755, exist_ok=True)
+    folders.replace_file(record.PATH, after)
+    return True
 
 
 def main() -> None:
     """Run the checks; fail with one line that names every failure."""
     module = AnsibleModule(
         argument_spec={
-            "roles": {"type": "list", "elements": "str", "default": []},
+            "groups": {"type": "list", "elements": "str", "default": [], "aliases": ["roles"]},
             "checks": {"type": "list", "elements": "str", "default": []},
             "expected": {"type": "dict", "default": {}},
             "wait_s": {"type": "int", "default": 0},
+            "record": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     given = module.params
     try:
-        checks = select(given["roles"], given["checks"])
+        checks = select(given["groups"], given["checks"])
     except TrainingError as error:
         module.fail_json(msg=str(error))
     results = run_all(checks, given["expected"], reading.read, platform.node(), given["wait_s"])
@@ -93,7 +122,11 @@ def main() -> None:
         module.fail_json(
             msg=f"every check was skipped: {reasons}; fix: say in expected what the node is meant to be", results=found
         )
-    module.exit_json(changed=False, results=found)
+    try:
+        changed = given["record"] and recorded(given["groups"], given["expected"], module.check_mode)
+    except TrainingError as error:
+        module.fail_json(msg=str(error), results=found)
+    module.exit_json(changed=changed, results=found)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.checks
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--roles", default="", help="run the checks of these roles: nvidia_driver,efa; all without it")
+    parser.addoption(
+        "--groups", default="", help="run the checks of these roles or parts of a node: gpu,efa; all without it"
+    )
     parser.addoption(
         "--expected", type=Path, help="a JSON file: what the node is meant to be, as component_plan returns it"
     )
@@ -24,8 +26,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" in metafunc.fixturenames:
-        roles = [role for role in metafunc.config.getoption("--roles").split(",") if role]
-        checks = select(roles)
+        checks = select(group for group in metafunc.config.getoption("--groups").split(",") if group)
         metafunc.parametrize("check", checks, ids=[check.id for check in checks])
 
 

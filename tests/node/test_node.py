@@ -1,6 +1,6 @@
 """A node, held to the registry of checks through testinfra.
 
-usage: pytest tests/node --hosts=docker://NAME|ssh://NAME [--roles=dcgm,efa] [--expected=FILE]
+usage: pytest tests/node --hosts=docker://NAME|ssh://NAME [--groups=dcgm,efa] [--expected=FILE]
 """
 
 from __future__ import annotations

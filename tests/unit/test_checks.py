@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,7 +74,12 @@ def test_nothing_passes_for_want_of_data() -> None:
 
 def test_a_missing_program_fails() -> None:
     result = checks.run(SERVICE, {}, reader({}))
-    assert (result.verdict, result.reason) == ("fail", "there is no systemctl")
+    assert (result.verdict, result.reason, result.fix) == ("fail", "there is no systemctl", "apply role dcgm")
+
+
+def test_a_missing_program_of_a_group_that_is_no_role_is_had_by_the_role_that_brings_it() -> None:
+    check = replace(SERVICE, id="gpu.service", role="nvidia_driver")
+    assert checks.run(check, {}, reader({})).fix == "apply role nvidia_driver"
 
 
 def shown(load: str = "loaded", active: str = "active", enabled: str = "enabled") -> str:
@@ -174,7 +180,7 @@ def test_a_repository_that_was_changed_fails(changed: dict[str, Any], reason: st
     assert reason in result.reason
 
 
-def test_ids_are_roles_and_names_are_told_apart() -> None:
+def test_ids_are_a_group_and_a_name() -> None:
     for name, check in registry.CHECKS.items():
         assert name == check.id
         assert check.about
@@ -185,7 +191,7 @@ def test_an_unknown_check_is_refused_with_its_neighbour() -> None:
     with pytest.raises(TrainingError, match=r"did you mean dcgm\.service"):
         registry.select(ids=["dcgm.servce"])
     with pytest.raises(TrainingError, match="did you mean dcgm"):
-        registry.select(roles=["dcmg"])
+        registry.select(["dcmg"])
 
 
 def test_what_is_not_there_is_read_as_that(tmp_path: Any) -> None:

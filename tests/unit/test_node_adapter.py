@@ -19,7 +19,7 @@ def checked(folder: Path, state: str, expected: dict[str, object]) -> tuple[int,
         (programs / name).write_text(f"#!/bin/sh\nprintf '{says}'\n")
         (programs / name).chmod(0o755)
     (folder / "expected.json").write_text(json.dumps(expected))
-    words = [sys.executable, "-m", "pytest", "tests/node", "--hosts=local://", "--roles=dcgm", "-rA", "-q"]
+    words = [sys.executable, "-m", "pytest", "tests/node", "--hosts=local://", "--groups=dcgm", "-rA", "-q"]
     variables = {"PATH": f"{programs}:{os.environ['PATH']}", "CI": None}
     ran = support.run([*words, f"--expected={folder}/expected.json"], support.ROOT, variables)
     return ran.returncode, ran.stdout

@@ -76,7 +76,8 @@ Expected = Mapping[str, Any]
 """What a node is meant to be; what is not known is left out.
 
 ``system`` (such as ubuntu2204), ``arch``, ``kernel``, ``versions`` {component: version}, ``packages`` {component:
-{package: version}}, ``instance`` (an entry of data/instance_types.yml), and under a role's name what it says of itself.
+{package: version}}, ``instance`` (an entry of data/instance_types.yml), ``xids`` (the entries of data/xids.yml), and
+under a group's name what the role of that name, or who asks, says of it.
 """
 Reader = Callable[[Probe], Reading]
 
@@ -118,11 +119,12 @@ def skipped(reason: str) -> Judgement:
 class Check:
     """A check of a node.
 
-    :param id: ``<role>.<what>``.
+    :param id: ``<group>.<what>``; a group is a role of that name, or a part of the node, such as gpu.
     :param about: what holds where it passes, in a few words.
     :param reads: name of each reading: its probe; from what is expected.
     :param judge: pure.
     :param needs: keys of Expected, dotted, without which it is skipped: nothing passes for want of data.
+    :param role: the role that brings the programs it runs; that of the group's name without it.
     """
 
     id: str
@@ -130,10 +132,11 @@ class Check:
     reads: Callable[[Expected], Mapping[str, Probe]]
     judge: Callable[[Readings, Expected], Judgement]
     needs: tuple[str, ...] = ()
+    role: str = ""
 
     @property
-    def role(self) -> str:
-        """The role whose work it looks at."""
+    def group(self) -> str:
+        """What it is a part of."""
         return self.id.partition(".")[0]
 
 
@@ -181,17 +184,31 @@ def run_all(
     wait_s: float = 0.0,
     clock: Clock | None = None,
 ) -> list[Result]:
-    """Run checks; those that fail are run again until ``wait_s`` has passed."""
+    """Run checks; those that fail are run again until ``wait_s`` has passed. What several read is read once."""
     time_of = clock or Clock()
     end = time_of.now() + wait_s
     ordered = list(checks)
-    results = {check.id: run(check, expected, read, node) for check in ordered}
+    once = remembered(read)
+    results = {check.id: run(check, expected, once, node) for check in ordered}
     while wait_s and time_of.now() < end and any(result.verdict == FAIL for result in results.values()):
         time_of.sleep(1.0)
+        once = remembered(read)
         for check in ordered:
             if results[check.id].verdict == FAIL:
-                results[check.id] = run(check, expected, read, node)
+                results[check.id] = run(check, expected, once, node)
     return list(results.values())
+
+
+def remembered(read: Reader) -> Reader:
+    """A reader that reads each probe once."""
+    known: dict[Probe, Reading] = {}
+
+    def once(probe: Probe) -> Reading:
+        if probe not in known:
+            known[probe] = read(probe)
+        return known[probe]
+
+    return once
 
 
 @dataclass(frozen=True)
@@ -211,7 +228,7 @@ def _judgement(check: Check, expected: Expected, read: Reader) -> Judgement:
         readings[name] = read(probe)
         if not readings[name].there and not probe.may_lack:
             what = probe.argv[0] if isinstance(probe, Command) else probe.path
-            return failed(f"there is no {what}", f"apply role {check.role}")
+            return failed(f"there is no {what}", f"apply role {check.role or check.group}")
     try:
         return check.judge(readings, expected)
     except (ValueError, KeyError, IndexError) as error:

@@ -5,9 +5,20 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
+from collections.abc import Mapping
+from typing import Any
 
-from ansible_collections.awsome.distributed_training.plugins.module_utils.checks import Command, File, Probe, Reading
+from ansible_collections.awsome.distributed_training.plugins.module_utils import component, node
+from ansible_collections.awsome.distributed_training.plugins.module_utils.checks import (
+    Command,
+    File,
+    Probe,
+    Reading,
+    record,
+)
+from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
 _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _TIMED_OUT = 124
@@ -52,3 +63,38 @@ def _ran(command: Command) -> Reading:
     except OSError as error:
         return Reading(126, "", str(error))
     return Reading(ran.returncode, ran.stdout.decode(errors="replace"), ran.stderr.decode(errors="replace"))
+
+
+def text(path: str) -> str:
+    """A file's text; empty where there is none.
+
+    :raises OSError: it is there, and this user may not read it.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def machine(
+    instance_type: str | None, types: Mapping[str, Any], xids: Mapping[str, Any], python: str | None = None
+) -> dict[str, Any]:
+    """What is known of this machine without a record; see record.machine.
+
+    :param instance_type: None for what the firmware states.
+    """
+    fields = component.fields_of(text("/etc/os-release"))
+    try:
+        system = component.system_of(fields, "checks")
+    except TrainingError:  # its GPUs can be checked all the same
+        system = ""
+    return record.machine(
+        system,
+        platform.machine(),
+        platform.release(),
+        instance_type or node.instance_type_here(),
+        types,
+        xids,
+        python,
+    )

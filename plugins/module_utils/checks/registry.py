@@ -18,16 +18,23 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.checks
     efa,
     efa_exporter,
     enroot,
+    gdrcopy,
+    gpu,
     image_cleanup,
     lustre_client,
     munge,
     nccl,
+    nccl_tests,
     neuron,
+    node_checks,
     node_exporter,
     nvidia_container_toolkit,
     nvidia_driver,
     nvidia_fabricmanager,
+    nvlink,
+    pytorch_env,
     pytorch_neuron,
+    pyxis,
     slurm,
 )
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError, did_you_mean
@@ -43,37 +50,44 @@ _GROUPS = (
     efa,
     efa_exporter,
     enroot,
+    gdrcopy,
+    gpu,
     image_cleanup,
     lustre_client,
     munge,
     nccl,
+    nccl_tests,
     neuron,
+    node_checks,
     node_exporter,
     nvidia_container_toolkit,
     nvidia_driver,
     nvidia_fabricmanager,
+    nvlink,
+    pytorch_env,
     pytorch_neuron,
+    pyxis,
     slurm,
 )
 
 CHECKS: dict[str, Check] = {check.id: check for group in _GROUPS for check in group.CHECKS}
 
-ROLES = tuple(dict.fromkeys(check.role for check in CHECKS.values()))
-"""The roles that have checks."""
+GROUPS = tuple(dict.fromkeys(check.group for check in CHECKS.values()))
+"""The roles and parts of a node that have checks."""
 
 
-def select(roles: Iterable[str] = (), ids: Iterable[str] = ()) -> list[Check]:
-    """The checks of some roles, and those of some ids; all where neither is named.
+def select(groups: Iterable[str] = (), ids: Iterable[str] = ()) -> list[Check]:
+    """The checks of some groups, and those of some ids; all where neither is named.
 
-    :raises TrainingError: a role or an id that nothing has.
+    :raises TrainingError: a group or an id that nothing has.
     """
-    roles, ids = list(roles), list(ids)
-    for name in roles:
-        if name not in ROLES:
-            raise TrainingError(f"role {name!r} has no checks", did_you_mean(name, ROLES))
+    groups, ids = list(groups), list(ids)
+    for name in groups:
+        if name not in GROUPS:
+            raise TrainingError(f"{name!r} has no checks", did_you_mean(name, GROUPS))
     for name in ids:
         if name not in CHECKS:
             raise TrainingError(f"check {name!r} is not known", did_you_mean(name, CHECKS))
-    if not roles and not ids:
+    if not groups and not ids:
         return list(CHECKS.values())
-    return [check for check in CHECKS.values() if check.role in roles or check.id in ids]
+    return [check for check in CHECKS.values() if check.group in groups or check.id in ids]
