@@ -53,7 +53,7 @@ run: setup ## run a test case: CASE=fsdp PRESET=tiny LAUNCHER= NODES=1 PARAMS='s
 
 .PHONY: test
 test: $(VENV)/.dev ## every tier below, each within its budget
-	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule-changed mirror fresh
+	@$(BIN)/python $(ROOT)/tests/tiers.py lint unit local slurm molecule-changed validate-e2e mirror fresh
 
 .PHONY: lint unit local fresh
 lint: $(VENV)/.dev ## style, types, Ansible rules, claims without evidence
@@ -79,6 +79,24 @@ molecule-changed: $(VENV)/.dev ## those of the roles that differ from origin/mai
 .PHONY: mirror
 mirror: $(VENV)/.dev ## downloads, repositories, the mirror on nodes with no route out, all that they refuse (root, Docker, mmdebstrap, rpm, createrepo-c, dnf)
 	@$(BIN)/python $(ROOT)/tests/tiers.py mirror
+
+# not from the environment, which may mean something else by them
+MIRROR =
+PARTS =
+.PHONY: real-sources
+real-sources: $(VENV)/.dev ## roles build and run the vendors' own sources: MIRROR=folder PARTS=enroot (root, Docker, mmdebstrap)
+	@MIRROR='$(MIRROR)' PARTS='$(PARTS)' $(BIN)/python $(ROOT)/tests/tiers.py real-sources
+
+# not from the environment, which may mean something else by them
+NODE =
+FAULT =
+.PHONY: fake
+fake: $(VENV)/.runtime ## a node that answers as hardware of its type, under build/fake: NODE=p5.48xlarge FAULT=gpu_missing,… (FAULT=help lists them)
+	@cd $(ROOT) && $(BIN)/python -m ansible_collections.awsome.distributed_training.tests.fake_hardware '$(NODE)' '$(FAULT)' build/fake
+
+.PHONY: validate-e2e
+validate-e2e: $(VENV)/.dev ## playbook validate and the Slurm prolog on nodes with fake hardware (root, Docker, mmdebstrap)
+	@$(BIN)/python $(ROOT)/tests/tiers.py validate-e2e
 
 .PHONY: slurm faults
 slurm: $(VENV)/.dev ## launcher, cases and faults on a local Slurm cluster (root, Docker, mmdebstrap)
@@ -117,8 +135,12 @@ stack-report: $(VENV)/.runtime ## what data/stack.yml has verified and what not,
 	@$(BIN)/python $(ROOT)/tests/lint/stack_report.py $(if $(OVERRIDES),--overrides=$(OVERRIDES))
 
 .PHONY: evidence
-evidence: ## write docs/evidence.md from evidence/
-	@$(PYTHON) $(ROOT)/tests/lint/evidence.py
+evidence: $(VENV)/.runtime ## write docs/evidence.md and docs/support.md from evidence/
+	@$(BIN)/python $(ROOT)/tests/lint/evidence.py
+
+.PHONY: role-docs
+role-docs: $(VENV)/.runtime ## write the tables of variables in the roles' READMEs from their argument specs
+	@$(BIN)/python $(ROOT)/tests/lint/role_docs.py
 
 .PHONY: clean
 clean: ## remove .venv, build and the runs made here

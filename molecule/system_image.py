@@ -1,7 +1,8 @@
 """Docker images of the systems of data/stack.yml, with systemd.
 
-usage: python3 molecule/system_image.py SYSTEM [SYSTEM ...]     (root, Docker and mmdebstrap; prints each image's name)
+usage: python3 molecule/system_image.py SYSTEM[,PACKAGE...] ...     (root, Docker, mmdebstrap; prints the images' names)
 
+A package is one of the Debian that the image is made from, which it then has.
 debian12 and debian13 are real (base_image.py). ubuntu2204, ubuntu2404 and amazon2023 are stand-ins: a Debian that calls
 itself so in the files by which a system is known, and for Amazon Linux has dnf and rpm in place of apt and dpkg.
 """
@@ -13,6 +14,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import base_image
@@ -74,12 +76,23 @@ mkdir --parents /etc/dnf/plugins /etc/yum.repos.d /etc/pki/rpm-gpg
 """What makes a Debian call itself another system: commands of a shell."""
 
 
-def image(system: str) -> str:
-    """The name of a system's image, which is built where it is not there yet."""
+INSTALL = """\
+apt-get update -qq
+apt-get install -qq --no-install-recommends {packages} >/dev/null
+rm --force --recursive /var/lib/apt/lists/* /var/cache/apt/*.bin
+"""
+
+
+def image(system: str, packages: Sequence[str] = ()) -> str:
+    """The name of a system's image, which is built where it is not there yet.
+
+    :param packages: what it has beside a bare system's own, real packages.
+    """
     base = base_image.image(SUITES[system])
-    if system not in STAND_INS:
+    commands = (INSTALL.format(packages=" ".join(packages)) if packages else "") + STAND_INS.get(system, "")
+    if not commands:
         return base
-    digest = hashlib.sha256(f"{base}\0{STAND_INS[system]}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{base}\0{commands}".encode()).hexdigest()
     name = f"{NAME}:{system}-{digest[:16]}"
     lock = Path(tempfile.gettempdir()) / f"{NAME}-{digest[:16]}.lock"
     with open(lock, "w") as file:
@@ -87,7 +100,7 @@ def image(system: str) -> str:
         if not docker("image", "ls", "--quiet", name):
             made = docker("run", "--detach", base, "sleep", "900")
             try:
-                docker("exec", "--env=DEBIAN_FRONTEND=noninteractive", made, "sh", "-euc", STAND_INS[system])
+                docker("exec", "--env=DEBIAN_FRONTEND=noninteractive", made, "sh", "-euc", commands)
                 docker("commit", f"--change={base_image.COMMAND}", made, name)
             finally:
                 docker("rm", "--force", made)
@@ -102,4 +115,5 @@ def docker(*words: str) -> str:
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:]:
-        print(image(wanted))
+        name, *more = wanted.split(",")
+        print(image(name, more))

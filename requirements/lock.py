@@ -22,6 +22,7 @@ LOCKS = (
     ("requirements/dev", "3.11", "requirements/runtime.lock"),
     ("requirements/molecule", "3.11", "requirements/runtime.lock"),
     ("requirements/oldest", "3.11", None),
+    ("requirements/real-sources", "3.11", None),
     ("requirements/training-tests", "3.10", None),
     ("test_cases/pytorch/requirements", "3.10", None),
     ("test_cases/jax/requirements", "3.11", None),

@@ -7,9 +7,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ansible import constants
 from ansible_collections.awsome.distributed_training.plugins.module_utils import catalogue, component, controller
 from ansible_collections.awsome.distributed_training.plugins.module_utils.compatibility_catalogues import (
-    read_catalogues,
+    kept_catalogues,
 )
 from ansible_collections.awsome.distributed_training.plugins.module_utils.compatibility_subject import Platform
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
@@ -23,7 +24,7 @@ class ActionModule(controller.OneLineAction):
     def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Returns what RETURN of the documentation says."""
         role, names = args["role"], args["components"]
-        catalogues = read_catalogues(self._variable("stack_overrides", task_vars))
+        catalogues = kept_catalogues(self._variable("stack_overrides", task_vars), constants.DEFAULT_LOCAL_TMP)
         stack = self._variable("adt_stack", task_vars) or None
         also = args.get("also_packages", {})
         known = {name: component.every_package(catalogues.stack, name) | set(also.get(name, ())) for name in names}
@@ -41,8 +42,8 @@ class ActionModule(controller.OneLineAction):
             instance_type=self._variable("adt_instance_type", task_vars) or facts["instance_type"],
         )
         chosen = catalogue.chosen(catalogues.stack, stack, system, platform.arch)
-        if "needed" in args:
-            names = component.needed(role, names, args["needed"], chosen, platform, catalogues)
+        if args.get("needed"):
+            names = component.needed(role, names, chosen, platform, catalogues)
         found = {
             name: component.Found(
                 {package: facts["packages"][package] for package in known[name] if package in facts["packages"]},

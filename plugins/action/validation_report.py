@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.awsome.distributed_training.plugins.module_utils import controller, validation
+from ansible_collections.awsome.distributed_training.plugins.module_utils import controller, runs, validation
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
 
@@ -22,12 +22,10 @@ class ActionModule(controller.OneLineAction):
         found: dict[str, list[dict[str, str]]] = {}
         for node in args["nodes"]:
             found[node] = _results(node, task_vars["hostvars"].get(node, {}).get(args["registered"]))
-        if not found:
-            raise TrainingError("no node was checked", "give an inventory with the nodes, or -e hosts=GROUP")
         results = validation.judged(found)
         ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         document = validation.document(results, args["tags"], ended)
-        folder = os.path.join(os.path.abspath(args["folder"]), ended.replace("-", "").replace(":", ""))
+        folder = os.path.join(os.path.abspath(args["folder"]), runs.new_run_id())
         os.makedirs(folder, exist_ok=True)
         texts = {
             "validation.json": json.dumps(document, indent=1) + "\n",
@@ -43,7 +41,7 @@ class ActionModule(controller.OneLineAction):
         told = ", ".join(f"{counts[name]} {name}" for name in counts)
         display.display(f"{len(results)} nodes: {told}; verdict: {document['verdict']}\nreport: {folder}")
         if document["verdict"] != validation.PASS:
-            raise TrainingError(f"validation: {counts['fail']} checks failed", f"read {folder}/table.txt")
+            raise TrainingError(f"validation: failed checks: {counts['fail']}", f"read {folder}/table.txt")
         return {"changed": True, "verdict": document["verdict"], "counts": counts, "folder": folder}
 
 

@@ -45,7 +45,7 @@ PUBLIC: dict[str, dict[str, Any]] = {
     "stack_overrides": {"type": "map", "help": "what differs from data/stack.yml, in its form"},
     "os": {"type": "str", "help": "debian12, debian13, ubuntu2204, ubuntu2404 or amazon2023"},
     "kernel": {"type": "str", "help": "the kernel's release; the stack's where none is given"},
-    "arch": {"type": "str", "help": "x86_64 or aarch64; the type's where none is given"},
+    "arch": {"type": "str", "help": "x86_64 or aarch64; the type's where none is given; alone, all on it"},
     "instance_type": {"type": "str", "help": "an EC2 type"},
     "settings": {"type": "assignments", "help": "choices that are no version: 'modules=open cluster=eks'"},
     "job_environment": {"type": "assignments", "help": "variables of the job: 'NCCL_NET_PLUGIN=ofi'"},
@@ -53,7 +53,7 @@ PUBLIC: dict[str, dict[str, Any]] = {
     "upgrade": {"type": "str", "help": "a component, or every: what may it be, and what comes with it"},
     "upgrade_to": {"type": "str", "help": "one version of it"},
 }
-"""The public variables of playbook solve. Without any but ``stack_overrides`` the whole matrix is judged."""
+"""The public variables of playbook solve. Without any but ``stack_overrides`` and ``arch`` the matrix is judged."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def answer(request: Mapping[str, Any], of: Catalogues) -> Answer:
                     f"component {name!r} of stack {stack} is not in the catalogue",
                     did_you_mean(name, of.stack["components"]),
                 )
-    if not any(value for name, value in request.items() if name != "stack_overrides"):
-        return _matrix(of)
+    if not any(value for name, value in request.items() if name not in ("stack_overrides", "arch")):
+        return _matrix(of, request["arch"])
     stack, platform = _asked(request, of)
     chosen = meant_for(
         catalogue.chosen(of.stack, stack, platform.os, platform.arch), platform, of.constraints, of.types
@@ -275,15 +275,17 @@ class _Refusal:
     places: list[str] = field(default_factory=list)
 
 
-def _matrix(of: Catalogues) -> Answer:
-    """Every stack on every OS, architecture and type."""
+def _matrix(of: Catalogues, only: str | None) -> Answer:
+    """Every stack on every OS, architecture and type; on one architecture where that alone is asked for."""
+    if only and only not in catalogue.ARCHITECTURES:
+        raise TrainingError(f"arch={only} is not known", did_you_mean(only, catalogue.ARCHITECTURES))
     rows: list[list[str]] = [["stack", "OS", "arch", "types", "accepted", "warned by", "left out"]]
     refused: dict[tuple[str, tuple[str, str]], _Refusal] = {}
     missing: list[str] = []
     totals: Counter[str] = Counter()
     for stack in of.stack["stacks"]:
         for os in catalogue.SYSTEMS:
-            for arch in catalogue.ARCHITECTURES:
+            for arch in [only] if only else catalogue.ARCHITECTURES:
                 names = [
                     n for n in of.types["instance_types"] if host_architecture(n, of.constraints, of.types) == arch
                 ]

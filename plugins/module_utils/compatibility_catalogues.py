@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from typing import Any
 
-from ansible_collections.awsome.distributed_training.plugins.module_utils import controller
+from ansible_collections.awsome.distributed_training.plugins.module_utils import controller, folders
 from ansible_collections.awsome.distributed_training.plugins.module_utils.compatibility_answers import Catalogues
 
 
@@ -17,3 +20,19 @@ def read_catalogues(stack_overrides: Any = None) -> Catalogues:
         constraints=controller.read_catalogue("constraints"),
         types=controller.read_catalogue("instance_types"),
     )
+
+
+def kept_catalogues(stack_overrides: Any, folder: str) -> Catalogues:
+    """The same, read and held to their schemas once for all tasks of a run.
+
+    :param folder: of this run alone, and removed with it.
+    """
+    asked = hashlib.sha256(json.dumps(stack_overrides or None, sort_keys=True).encode()).hexdigest()
+    path = os.path.join(folder, f"adt-catalogues-{asked}.json")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            return Catalogues(**json.load(file))
+    found = read_catalogues(stack_overrides)
+    kept = {"stack": found.stack, "constraints": found.constraints, "types": found.types}
+    folders.replace_file(path, json.dumps(kept), 0o600)
+    return found

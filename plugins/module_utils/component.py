@@ -152,24 +152,22 @@ def plan(
 def needed(
     role: str,
     names: Sequence[str],
-    where: Mapping[str, Mapping[str, Any]],
     chosen: Mapping[str, str],
     platform: Platform,
     catalogues: Any,
 ) -> list[str]:
     """Those of a role's components that a node of this type needs; what the stack does not have here stays among them.
 
-    :param where: component and the condition, in the form of data/constraints.yml, under which it is needed; of the
-        others the rules say it that want a component present.
+    The rules say it that want a component present.
+
     :param chosen: component and version of the stack here.
-    :raises TrainingError: where that cannot be told, such as on a type that is not known.
+    :raises TrainingError: where that cannot be told, as where nobody states the type.
     """
     subject = Subject(chosen, platform, catalogues.constraints, catalogues.types)
     clauses = [clause for rule in catalogues.constraints["rules"].values() for clause in rule["clauses"]]
     found = []
     for name in names:
-        stated = [clause.get("when") for clause in clauses if name in clause.get("present", ())]
-        held = either(subject.holds(condition) for condition in ([where[name]] if name in where else stated))
+        held = either(subject.holds(clause.get("when")) for clause in clauses if name in clause.get("present", ()))
         if held is None:
             raise TrainingError(
                 f"{role}: whether this node needs {name} is not known: its EC2 type is not stated", "adt_instance_type"
@@ -223,13 +221,14 @@ def settled(
 
 
 def _accepted(role: str, others: Sequence[Component], catalogues: Any, platform: Platform, stack: str | None) -> None:
-    chosen = {
-        **catalogue.chosen(catalogues.stack, stack, platform.os, platform.arch),
-        **{one.name: str(one.found) for one in others},
-    }
-    findings = compatibility.judge(chosen, platform, catalogues.constraints, catalogues.types)
+    """Refuse where a rule speaks against what stays; what speaks against the stack itself here is not its fault."""
+    chosen = catalogue.chosen(catalogues.stack, stack, platform.os, platform.arch)
+    of_the_stack, findings = (
+        compatibility.judge(versions, platform, catalogues.constraints, catalogues.types)
+        for versions in (chosen, {**chosen, **{one.name: str(one.found) for one in others}})
+    )
     for finding in findings:
-        if finding.verdict == "refuse":
+        if finding.verdict == "refuse" and finding not in of_the_stack:
             raise TrainingError(f"{role}: the node has {_told(others)}. {finding}", f"{role}_preinstalled: replace")
 
 

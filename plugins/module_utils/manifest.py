@@ -46,7 +46,7 @@ def merged(
     """
     kept = {_subject(entry): dict(entry) for entry in document["entries"]}
     for entry in entries:
-        left_out = ("time", "brought")
+        left_out = ("time", "brought", "shown")
         given = {key: value for key, value in entry.items() if value not in (None, "", False) and key not in left_out}
         before = kept.pop(_subject(given), {})
         if before and entry.get("brought") and before["sha256"] == given.get("sha256"):

@@ -42,9 +42,10 @@ options:
     default: {}
   needed:
     description:
-      - Takes of O(components) those alone that a node of this EC2 type needs; refuses a type that is not known.
-      - Component and a condition, in the form of data/constraints.yml. Of the others the rules say where.
-    type: dict
+      - Takes of O(components) those alone that a node of this EC2 type needs, by the rules of data/constraints.yml that
+        want a component present. Refuses a node whose type nobody states.
+    type: bool
+    default: false
   settings:
     description:
       - Choices that are no version, for the solver, such as C(modules=open). V(auto) leaves one to the solver.

@@ -18,6 +18,8 @@ options:
       - Maps with C(component), C(version), C(origin), C(sha256), C(verified), and C(path) or C(package).
       - Further C(arch), C(source), C(signer) and C(overridden). Values that are empty are left out.
       - With C(brought) it came along with another package, and stays with the component that it is noted for already.
+      - With C(shown) it is noted only where the package manager shows such a line, as
+        M(awsome.distributed_training.repository_source) returns it.
     type: list
     elements: dict
     required: true
@@ -59,7 +61,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.awsome.distributed_training.plugins.module_utils import manifest
+from ansible_collections.awsome.distributed_training.plugins.module_utils import manifest, node_packages
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 
 
@@ -75,10 +77,14 @@ def note(module: AnsibleModule) -> bool:
     """Whether the manifest changed; plays that write it at the same time wait for each other."""
     path, absent = module.params["path"], module.params["state"] == "absent"
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    entries = module.params["entries"]
+    if any("shown" in one for one in entries):
+        there = node_packages.shown("apt") | node_packages.shown("dnf")
+        entries = [one for one in entries if "shown" not in one or one["shown"] in there]
 
     def merged() -> tuple[str, str]:
         before = read(path)
-        after = manifest.written(manifest.merged(manifest.read(before, path), module.params["entries"], now, absent))
+        after = manifest.written(manifest.merged(manifest.read(before, path), entries, now, absent))
         return before, before if absent and not before else after
 
     before, after = merged()

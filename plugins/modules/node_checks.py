@@ -18,7 +18,6 @@ options:
     type: list
     elements: str
     default: []
-    aliases: [roles]
   checks:
     description: Run these checks, by their ids. Without this and O(groups), all.
     type: list
@@ -47,7 +46,7 @@ author: The awsome.distributed_training authors
 EXAMPLES = r"""
 - name: See that munge works
   awsome.distributed_training.node_checks:
-    roles: [munge]
+    groups: [munge]
 """
 
 RETURN = r"""
@@ -99,7 +98,7 @@ def main() -> None:
     """Run the checks; fail with one line that names every failure."""
     module = AnsibleModule(
         argument_spec={
-            "groups": {"type": "list", "elements": "str", "default": [], "aliases": ["roles"]},
+            "groups": {"type": "list", "elements": "str", "default": []},
             "checks": {"type": "list", "elements": "str", "default": []},
             "expected": {"type": "dict", "default": {}},
             "wait_s": {"type": "int", "default": 0},

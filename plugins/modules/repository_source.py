@@ -7,18 +7,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: repository_source
-short_description: Give a node a package repository of the version catalogue, with its key pinned by fingerprint
+short_description: Give a node package repositories of the version catalogue, with their keys pinned by fingerprint
 version_added: 0.2.0
 description:
   - Fetches key and signed index first, and holds the key to the pinned fingerprint, the index to the key, and the
     packages that are asked for to the index. What is refused leaves the node as it was.
   - Then writes the key, a deb822 source or a file of yum.repos.d, and what holds the packages at their versions;
-    reads the package lists of that repository alone. The package manager reads it in a folder of its own before.
+    reads the package lists of these repositories alone. The package manager reads each in a folder of its own before.
   - Of what one of our other components uses together with this one, only the preferences are its own.
 options:
-  repository:
-    description: An entry of C(repositories) of the catalogue. O(mirror) takes the place of its addresses.
-    type: dict
+  components:
+    description:
+      - The components whose packages they are, as lookup P(awsome.distributed_training.stack#lookup) gives them, with
+        C(name), C(version) and C(repositories), of which the first is taken.
+      - O(mirror) takes the place of its addresses.
+    type: list
+    elements: dict
     required: true
   kind:
     description: Of which package manager.
@@ -29,10 +33,6 @@ options:
     description: The node's architecture.
     type: str
     choices: [x86_64, aarch64]
-    required: true
-  component:
-    description: The component whose packages they are.
-    type: str
     required: true
   hold:
     description: Whether the packages are held at their versions. On dnf that needs its plugin versionlock.
@@ -63,10 +63,9 @@ author: The awsome.distributed_training authors
 EXAMPLES = r"""
 - name: Add the repository of the container toolkit
   awsome.distributed_training.repository_source:
-    repository: "{{ lookup('awsome.distributed_training.stack', 'nvidia_container_toolkit').repositories[0] }}"
+    components: "{{ [lookup('awsome.distributed_training.stack', 'nvidia_container_toolkit')] }}"
     kind: apt
     arch: x86_64
-    component: nvidia_container_toolkit
 """
 
 RETURN = r"""
@@ -75,33 +74,44 @@ files:
   returned: always
   type: list
   elements: str
-name:
-  description: The repository's name on the node.
+names:
+  description: The repositories' names on the node.
   returned: always
-  type: str
+  type: list
+  elements: str
 packages:
-  description: Packages as the signed index has them; C(package), C(package_version), C(arch), C(sha256), C(origin).
+  description:
+    - Packages as the signed index has them, in the form of M(awsome.distributed_training.manifest_entry); in C(signer)
+      the fingerprint that the index was held to.
   returned: when state is V(present)
   type: list
   elements: dict
 needed:
-  description: Packages of the same repository that those need, in the same form, by how the node shows one that it has.
+  description:
+    - Packages of the same repository that those need, in the same form; C(shown) is how the node shows one that it has.
   returned: when state is V(present)
-  type: dict
-signer:
-  description: The fingerprint that the index was held to.
-  returned: always
-  type: str
+  type: list
+  elements: dict
+installed:
+  description: Whether the node has all of RV(packages).
+  returned: when state is V(present)
+  type: bool
 """
 
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.awsome.distributed_training.plugins.module_utils import artifact_openpgp, repository_index
+from ansible_collections.awsome.distributed_training.plugins.module_utils import (
+    artifact_openpgp,
+    node_packages,
+    repository_index,
+)
 from ansible_collections.awsome.distributed_training.plugins.module_utils.artifact import joined, mirrored, origin
 from ansible_collections.awsome.distributed_training.plugins.module_utils.artifact_download import Options, fetch_bytes
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
@@ -123,19 +133,44 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.reposi
 
 ROOT = "/"
 LOCKS = "/etc/dnf/plugins/versionlock.list"
+PREFERENCES = "/etc/apt/preferences.d/"
+"""What holds packages there is no matter of a repository's lists."""
 
 
-def lock_file(repository: Repository, component: str, held: dict[str, str]) -> list[NodeFile]:
-    """dnf's list of held packages; it is shared with others. Nothing for apt."""
-    if repository.kind != "dnf":
+@dataclass(frozen=True)
+class Source:
+    """What one component asks for, verified.
+
+    :param files: what the node gets for it, but for dnf's list of locks, which is shared with others.
+    :param held: package, and the version that it is held at.
+    :param found: the component's packages; ``needed`` what they need of the same repository.
+    """
+
+    component: str
+    version: str
+    repository: Repository
+    name: str
+    signer: str
+    base: str
+    files: list[NodeFile]
+    held: dict[str, str]
+    found: list[Package] = field(default_factory=list)
+    needed: list[Package] = field(default_factory=list)
+
+
+def lock_file(sources: list[Source], kind: str) -> list[NodeFile]:
+    """dnf's list of held packages. Nothing for apt."""
+    if kind != "dnf":
         return []
-    before = (content_of(LOCKS) or b"").decode()
+    held = [name for source in sources for name in source.held]
     if held and not os.path.exists(under_root("/etc/dnf/plugins/versionlock.conf")):
         raise TrainingError(
             f"dnf has no plugin versionlock, which holds {', '.join(held)}",
             "dnf install 'dnf-command(versionlock)', or repository_hold: false",
         )
-    after = version_locks(before, component, held)
+    before = after = (content_of(LOCKS) or b"").decode()
+    for source in sources:
+        after = version_locks(after, source.component, source.held)
     return [NodeFile(LOCKS, after.encode())] if after != before else []
 
 
@@ -211,23 +246,25 @@ def try_out(files: list[NodeFile], kind: str, name: str) -> None:
 
 def known(kind: str, packages: list[Package]) -> bool:
     """Whether the package manager's lists have all of these versions."""
-    for one in packages:
-        if kind == "apt":
-            words = ["apt-cache", "show", "--no-all-versions", f"{one.name}={one.version}"]
-        else:
-            words = ["rpm", "--query", f"{one.name}-{one.version.rpartition(':')[2]}"]
-        if subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
-            return False
-    return True
+    if kind == "apt":
+        words = ["apt-cache", "show", "--no-all-versions", *(f"{one.name}={one.version}" for one in packages)]
+    else:
+        words = ["rpm", "--query", *(f"{one.name}-{one.version.rpartition(':')[2]}" for one in packages)]
+    ran = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if kind != "apt":
+        return ran.returncode == 0
+    # of what it does not know it says nothing
+    shown = [line.partition(": ")[2] for line in ran.stdout.splitlines() if line.startswith("Package: ")]
+    return {one.name for one in packages} <= set(shown)
 
 
-def write(files: list[NodeFile], kind: str, name: str, read_lists: bool) -> None:
-    """Write files and read the lists; where anything fails they are as before."""
+def write(files: list[NodeFile], kind: str, read: list[str]) -> None:
+    """Write files and read the lists of some repositories; where anything fails the files are as before."""
     before = [NodeFile(file.path, content_of(file.path)) for file in files]
     try:
         for file in files:
             put(file)
-        if read_lists:
+        for name in read:
             refresh(kind, name)
     except (TrainingError, OSError):
         for file in before:
@@ -235,76 +272,112 @@ def write(files: list[NodeFile], kind: str, name: str, read_lists: bool) -> None
         raise
 
 
-def described(one: Package, base: str, mirror: str) -> dict[str, str]:
-    """A package as the manifest has it; :param mirror: the mirror's address of the repository, or nothing."""
+def described(one: Package, source: Source, mirror: str) -> dict[str, str]:
+    """A package as the manifest has it."""
     return {
+        "component": source.component,
+        "version": source.version,
         "package": one.name,
         "package_version": one.version,
         "arch": one.arch,
         "sha256": one.sha256,
-        "origin": origin(joined(base, one.path)),
-        "source": origin(joined(mirror, one.path)) if mirror else "",
+        "origin": origin(joined(source.repository.base, one.path)),
+        "source": origin(joined(source.base, one.path)) if mirror else "",
+        "verified": "signed index",
+        "signer": source.signer,
     }
 
 
-def installed_as(one: Package, kind: str) -> str:
+def shown(one: Package, kind: str) -> str:
     """How a node shows a package that it has: ``ii name version`` (dpkg), ``name version`` without an epoch (rpm)."""
     return f"ii {one.name} {one.version}" if kind == "apt" else f"{one.name} {one.version.rpartition(':')[2]}"
 
 
-def give(module: AnsibleModule) -> dict[str, Any]:
-    """What main returns."""
-    asked = module.params
+def verified(component: Mapping[str, Any], asked: Mapping[str, Any]) -> Source:
+    """Key, index and packages of a component, each held to what is pinned.
+
+    :param asked: the module's arguments.
+    """
     options = Options(asked["redirects"])
-    if not (asked["repository"].get("base") or {}).get("url"):
+    entry: Mapping[str, Any] = next(iter(component.get("repositories") or []), {})
+    if not (entry.get("base") or {}).get("url"):
         raise TrainingError("the repository has no base.url", "give an entry of repositories of the catalogue")
-    repository = read_repository(asked["repository"], asked["kind"], asked["arch"])
-    wanted = dict(asked["repository"].get("packages") or {})
-    name, present = name_of(repository), asked["state"] == "present"
-    result: dict[str, Any] = {"name": name, "signer": repository.signer}
-    keys: list[bytes] = []
+    name, version = str(component["name"]), str(component["version"])
+    repository = read_repository(entry, asked["kind"], asked["arch"])
+    wanted = dict(entry.get("packages") or {})
+    called, present = name_of(repository), asked["state"] == "present"
+    if not present:
+        files = node_files(repository, repository.base, [], name, {}, present)
+        return Source(name, version, repository, called, repository.signer, repository.base, files, {})
+    source = repository_index.source_of(repository, asked["mirror"], asked["mirror_signer"])
+    index = repository_index.read_index(repository, source, options)
+    keys = [index.key]
+    if asked["kind"] == "dnf" and asked["mirror"]:
+        address = mirrored(repository.key, asked["mirror"])
+        keys.append(artifact_openpgp.pinned_key(fetch_bytes(address, options), repository.signer, origin(address)))
     found: list[Package] = []
     needed: list[Package] = []
-    base = repository.base
-    if present:
-        source = repository_index.source_of(repository, asked["mirror"], asked["mirror_signer"])
-        index = repository_index.read_index(repository, source, options)
-        keys, base = [index.key], source.base
-        if asked["kind"] == "dnf" and asked["mirror"]:
-            address = mirrored(repository.key, asked["mirror"])
-            keys.append(artifact_openpgp.pinned_key(fetch_bytes(address, options), repository.signer, origin(address)))
-        if wanted:
-            parts = repository_index.read_packages(repository, index, options)
-            usable = [one for part in parts.values() for one in part if one.arch in architectures_of(repository)]
-            found = newest_of(repository, wanted, usable)
-            needed = [one for one in closure(found, usable, COMPARE[repository.kind]) if one not in found]
-        result["signer"] = source.signer
-        shown = base if asked["mirror"] else ""
-        result["packages"] = [described(one, repository.base, shown) for one in found]
-        result["needed"] = {
-            installed_as(one, repository.kind): described(one, repository.base, shown) for one in needed
-        }
+    if wanted:
+        parts = repository_index.read_packages(repository, index, options)
+        usable = [one for part in parts.values() for one in part if one.arch in architectures_of(repository)]
+        found = newest_of(repository, wanted, usable)
+        needed = [one for one in closure(found, usable, COMPARE[repository.kind]) if one not in found]
     held = {one.name: wanted[one.name] if asked["kind"] == "apt" else one.version for one in found if asked["hold"]}
-    files = node_files(repository, base, keys, asked["component"], held, present)
-    files += lock_file(repository, asked["component"], held)
-    everything, files = files, [file for file in files if content_of(file.path) != file.content]
+    files = node_files(repository, source.base, keys, name, held, present)
+    return Source(name, version, repository, called, source.signer, source.base, files, held, found, needed)
+
+
+def give(module: AnsibleModule) -> dict[str, Any]:
+    """What main returns."""
+    asked, kind = module.params, module.params["kind"]
+    if ROOT == "/" and os.geteuid() != 0:
+        raise TrainingError(f"repository: the role acts as uid {os.geteuid()}, but needs root", "become: true")
+    sources = [verified(one, asked) for one in asked["components"]]
+    files = {file.path: file for file in [*(file for one in sources for file in one.files), *lock_file(sources, kind)]}
+    changed = [file for path, file in files.items() if content_of(path) != file.content]
+    result = {
+        "changed": bool(changed),
+        "files": [file.path for file in changed],
+        "names": sorted({one.name for one in sources}),
+    }
+    if asked["state"] == "absent":
+        if not module.check_mode:
+            write(changed, kind, [])
+        return result
+    there = node_packages.shown(kind)
+    lacks = [(source.name, one) for source in sources for one in source.found if shown(one, kind) not in there]
     if not module.check_mode:
-        if files and present:
-            try_out(everything, asked["kind"], name)
-        stale = present and bool(found) and not files and not known(asked["kind"], found)
-        if files or stale:
-            write(files, asked["kind"], name, present)
-    return {**result, "changed": bool(files), "files": [file.path for file in files]}
+        # several components may take from one repository, of which all say the same
+        apart = {source.name: source.files for source in sources}
+        new = [
+            name
+            for name, its in apart.items()
+            if any(file in changed and not file.path.startswith(PREFERENCES) for file in its)
+        ]
+        for name in new:
+            try_out(apart[name], kind, name)
+        wanted = {name: [one for where, one in lacks if where == name] for name in apart if name not in new}
+        stale = [name for name, packages in wanted.items() if packages and not known(kind, packages)]
+        write(changed, kind, [*new, *stale])
+    return {
+        **result,
+        "installed": not lacks,
+        "packages": [described(one, source, asked["mirror"]) for source in sources for one in source.found],
+        "needed": [
+            {**described(one, source, asked["mirror"]), "brought": True, "shown": shown(one, kind)}
+            for source in sources
+            for one in source.needed
+        ],
+    }
 
 
 def main() -> None:
     """Verify, then write."""
     module = AnsibleModule(
         argument_spec={
-            "repository": {"type": "dict", "required": True},
+            "components": {"type": "list", "elements": "dict", "required": True},
             "kind": {"type": "str", "choices": ["apt", "dnf"], "required": True},
             "arch": {"type": "str", "choices": ["x86_64", "aarch64"], "required": True},
-            "component": {"type": "str", "required": True},
             "hold": {"type": "bool", "default": True},
             "mirror": {"type": "str", "default": ""},
             "mirror_signer": {"type": "str", "default": ""},

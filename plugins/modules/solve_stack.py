@@ -11,7 +11,7 @@ short_description: Judge whether the versions of a stack go together on a platfo
 version_added: 0.1.0
 description:
   - Carries out the rules of C(data/constraints.yml), shows what they say, and fails where one refuses.
-  - Without options, or with O(stack_overrides) alone, judges every stack on every OS, architecture and EC2 type.
+  - Without options but O(stack_overrides) and O(arch), judges every stack on every OS, architecture and EC2 type.
 options:
   stack:
     description: A stack of C(data/stack.yml); the default one where none is named.
@@ -27,7 +27,7 @@ options:
     description: The kernel's release; the stack's where none is given.
     type: str
   arch:
-    description: The architecture; the type's where none is given.
+    description: The architecture; the type's where none is given. Alone it narrows the whole to what is on it.
     type: str
     choices: [aarch64, x86_64]
   instance_type:

@@ -1,4 +1,4 @@
-"""Write docs/evidence.md from evidence/*.json: ``make evidence``."""
+"""Write docs/evidence.md, and docs/support.md, from evidence/*.json: ``make evidence``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.awsome.distributed_training.tests.lint import support_page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = "docs/evidence.md"
@@ -32,6 +34,10 @@ def main() -> None:
     """Read and write."""
     rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "evidence").glob("*.json")}
     (ROOT / PAGE).write_text(page(rows), encoding="utf-8")
+    patterns = ("evidence/*.json", support_page.SUBJECTS, "roles/*/meta/main.yml")
+    paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    files = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    (ROOT / support_page.PAGE).write_text(support_page.page(files), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
 from ansible_collections.awsome.distributed_training.plugins.module_utils.jsonschema_subset import validate
-from ansible_collections.awsome.distributed_training.tests.lint import evidence
+from ansible_collections.awsome.distributed_training.tests.lint import evidence, role_docs, support_page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULE_UTILS = "ansible_collections.awsome.distributed_training.plugins.module_utils"
@@ -24,6 +24,8 @@ Files = Mapping[str, str]
 NOT_OURS = ("*.lock", "tests/recorded/*", "test_cases/lib/adt_train/text/*", "*LICENSE*")
 STATE_THE_RULES = ("tests/lint/rules.py", "tests/unit/test_rules.py")
 MAY_RUN_ON_TARGETS = ("plugins/modules/*.py", "plugins/module_utils/*.py", "roles/*/files/*.py")
+RUN_BY_ANOTHER_PYTHON = ("plugins/module_utils/checks/pytorch_probe.py",)
+"""Carried as text to a Python that has what it imports."""
 START_ON_TARGETS = ("plugins/modules/*.py", "plugins/module_utils/checks/*.py", "roles/*/files/*.py")
 
 
@@ -108,8 +110,8 @@ def targets_need_python_39(files: Files) -> Iterator[Violation]:
 
 def targets_need_no_packages(files: Files) -> Iterator[Violation]:
     """What runs on a node, and every module_utils that it reaches, imports the standard library and Ansible's own."""
-    todo = select(files, START_ON_TARGETS)
-    seen = set(todo)
+    todo = [path for path in select(files, START_ON_TARGETS) if path not in RUN_BY_ANOTHER_PYTHON]
+    seen = {*todo, *RUN_BY_ANOTHER_PYTHON}
     for path in todo:
         for line, module in imports(files[path]):
             own = f"plugins/module_utils/{module.removeprefix(f'{MODULE_UTILS}.').replace('.', '/')}.py"
@@ -131,7 +133,7 @@ def modules_are_documented(files: Files) -> Iterator[Violation]:
 
 def data_and_schemas_belong_together(files: Files) -> Iterator[Violation]:
     """data/NAME.yml, data/NAMEs/*.yml and case.yml each have a schema, and every schema has data."""
-    used = {"schemas/evidence.schema.json", "schemas/manifest.schema.json"}
+    used = {f"schemas/{name}.schema.json" for name in ("evidence", "manifest", "validation")}
     if select(files, ("molecule/*/scenario.yml",)):
         used.add("schemas/molecule_scenario.schema.json")  # tests/molecule holds each to it
     for path in select(files, ("data/*.yml", "test_cases/*/*/case.yml")):
@@ -164,7 +166,7 @@ def claims_have_evidence(files: Files) -> Iterator[Violation]:
 
 
 def evidence_is_told(files: Files) -> Iterator[Violation]:
-    """Every evidence/NAME.json has the form of its schema, and docs/evidence.md tells them all."""
+    """Every evidence/NAME.json has the form of its schema, and docs/evidence.md and docs/support.md tell them all."""
     rows = {}
     for path in select(files, ("evidence/*.json",)):
         rows[PurePath(path).stem] = row = json.loads(files[path])
@@ -173,6 +175,21 @@ def evidence_is_told(files: Files) -> Iterator[Violation]:
             return
     if rows and files.get(evidence.PAGE) != evidence.page(rows):
         yield Violation(evidence.PAGE, 1, "it does not tell what evidence/ holds", "make evidence")
+    if support_page.SUBJECTS in files:
+        for path, what in support_page.unknown(files):
+            yield Violation(path, 1, what, f"a name that is there, or a new one in {support_page.SUBJECTS}")
+        if files.get(support_page.PAGE) != support_page.page(files):
+            yield Violation(support_page.PAGE, 1, "it does not tell what evidence/ shows", "make evidence")
+
+
+def readmes_of_roles_tell_their_variables(files: Files) -> Iterator[Violation]:
+    """roles/NAME/README.md has the tables of its argument_specs."""
+    for path in select(files, ("roles/*/meta/argument_specs.yml",)):
+        readme = f"{path.removesuffix('meta/argument_specs.yml')}README.md"
+        if readme not in files:
+            yield Violation(readme, 1, "there is none", "write one, then make role-docs")
+        elif files[readme] != role_docs.told(files[readme], files[path]):
+            yield Violation(readme, 1, "its variables are not those of meta/argument_specs.yml", "make role-docs")
 
 
 def prose(markdown: str) -> Iterator[tuple[int, str]]:
@@ -196,6 +213,7 @@ RULES: tuple[Callable[[Files], Iterator[Violation]], ...] = (
     data_and_schemas_belong_together,
     claims_have_evidence,
     evidence_is_told,
+    readmes_of_roles_tell_their_variables,
 )
 
 

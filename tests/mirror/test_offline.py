@@ -79,9 +79,7 @@ class Stack:
             steps.append(
                 containers.include(
                     "repository",
-                    repository_entry=about["repositories"][0],
-                    repository_component=name,
-                    repository_version=about["version"],
+                    repository_components=[about],
                     repository_install=True,
                     **more,
                 )

@@ -195,19 +195,19 @@ def indexes(
             f"apt-get does not read repository adt-127-0-0-1-repo-apt: E: Failed to fetch {where}-apt/Packages",
         ),
     }
-    result = {name: Asked("repository", {"repository_entry": stated}, says) for name, (stated, says) in asked.items()}
+    result = {name: Asked("repository", of(stated), says) for name, (stated, says) in asked.items()}
     good = repositories.serve(server, keys, "repo-good", vendor)
-    mirror = {"repository_entry": good, "repository_mirror": "/srv/mirror"}
+    mirror = {**of(good), "repository_mirror": "/srv/mirror"}
     result["mirror without a signer"] = Asked("repository", mirror, "a mirror is given, and not whom it is signed by")
     return result
 
 
-TELLS = {
-    "artifact_component": "tool",
-    "artifact_version": "1.2",
-    "repository_component": "tool",
-    "repository_version": "1.2",
-}
+def of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of role repository for one component."""
+    return {"repository_components": [{"name": "tool", "version": "1.2", "repositories": [entry]}]}
+
+
+TELLS = {"artifact_component": "tool", "artifact_version": "1.2"}
 
 
 ANSWERS = "/tmp/answers.yml"

@@ -49,9 +49,10 @@ class Outcome:
     log: str = ""
 
 
-def images(systems: Sequence[str]) -> dict[str, str]:
-    """The image of each system."""
-    words: list[str | Path] = [sys.executable, support.ROOT / "molecule/system_image.py", *systems]
+def images(systems: Sequence[str], installed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The image of each system, with the real packages of it that it has from the start."""
+    words: list[str | Path] = [sys.executable, support.ROOT / "molecule/system_image.py"]
+    words += [",".join([system, *installed.get(system, ())]) for system in systems]
     names = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return dict(zip(systems, names, strict=True))
 
@@ -68,7 +69,7 @@ class Run:
         self.scenario, self.systems, self.folder, self.kept = scenario, systems, folder, kept
         self.tools = support.environment(support.ROOT / "requirements/molecule.lock")
         self.variables = support.linked_collection(folder / "collections")
-        self.images = images(systems)
+        self.images = images(systems, scenario.installed)
         self.mirror = stand_in_mirror.mirror(scenarios.SYSTEMS)
         self.source = support.ROOT / "molecule" / scenario.name
         self.converge = yaml.safe_load((self.source / "converge.yml").read_text())
@@ -168,7 +169,9 @@ class Run:
         playbooks = {"create": str(COMMON / "create.yml")}
         if written:
             playbooks["side_effect"] = str(self.write(f"{names[0]}-side-effect.yml", written))
-        known = {"adt_instance_type": self.scenario.instance_type} if self.scenario.instance_type else {}
+        known = {"scenario_roles": list(self.scenario.roles), **self.scenario.variables}
+        if self.scenario.instance_type:
+            known["adt_instance_type"] = self.scenario.instance_type
         ephemeral = self.folder / names[0]
         ephemeral.mkdir()
         variables = {

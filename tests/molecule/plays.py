@@ -23,7 +23,7 @@ def mutations(scenario: Scenario, converge: Sequence[Mapping[str, Any]], host: s
     is applied first, so that each is seen by what it broke itself.
     """
     by_hand = [task for one in scenario.mutations if one.undo is not None for task in (*_broken(one), *_undone(one))]
-    tasks = [_settled(), *_verified(scenario), *by_hand]
+    tasks = [_settled(), *(_planned(scenario) if scenario.composed else _verified(scenario)), *by_hand]
     plays = [_play("The node is as it should be", converge, host, folder, tasks)]
     in_turn = [one for group in rounds([m for m in scenario.mutations if m.undo is None]) for one in group]
     for one in in_turn:
@@ -113,6 +113,18 @@ def _verified(scenario: Scenario) -> list[dict[str, Any]]:
             "ansible.builtin.include_role": {"name": f"{support.COLLECTION}.{role}", "tasks_from": "verify.yml"},
         }
         for role in scenario.roles
+    ]
+
+
+def _planned(scenario: Scenario) -> list[dict[str, Any]]:
+    """What the checks of the mutations hold the node to, from before it is broken: of many roles, a verification of all
+    would take as long as the mutations."""
+    return [
+        {
+            "name": f"What {role} has here",
+            "ansible.builtin.include_role": {"name": f"{support.COLLECTION}.{role}", "tasks_from": "preflight.yml"},
+        }
+        for role in dict.fromkeys(one.caught_by.partition(".")[0] for one in scenario.mutations)
     ]
 
 

@@ -40,6 +40,8 @@ class Scenario:
     """A folder of molecule/ with what is asked of its roles.
 
     :param systems: in the order in which they are named; mutations and another version are tried on the first.
+    :param installed: by system, real packages of the OS that its containers have from the start.
+    :param variables: of each node, as an inventory gives them.
     :param other_version: components, and the version that a node has first.
     :param other_kept: whether ``keep`` keeps that version; else the solver refuses it.
     """
@@ -50,6 +52,8 @@ class Scenario:
     instance_type: str = ""
     network: str = "default"
     composed: bool = False
+    installed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
     os_packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     other_version: Mapping[str, str] = field(default_factory=dict)
     other_kept: bool = True
@@ -101,6 +105,8 @@ def parsed(name: str, document: Any, where: str, systems_of: Any) -> Scenario:
         document.get("instance_type", ""),
         document.get("network", "default"),
         document.get("composed", False),
+        document.get("installed", {}),
+        document.get("variables", {}),
         document.get("os_packages", {}),
         document.get("other_version", {}),
         document.get("other_version_kept", True),
@@ -116,10 +122,13 @@ def default_systems(roles: Sequence[str]) -> list[str]:
 
 
 def components_of(role: str) -> list[str]:
-    """The components that a role plans: those that its tasks hand to component_plan as a plain list."""
+    """The components that a role plans: those its tasks hand to component_plan, as a list or by a name of its vars."""
+    folder = support.ROOT / "roles" / role
     found: list[str] = []
-    for path in sorted((support.ROOT / "roles" / role / "tasks").glob("*.yml")):
+    for path in sorted((folder / "tasks").glob("*.yml")):
         for task in yaml.safe_load(path.read_text()) or []:
             given = task.get(f"{support.COLLECTION}.component_plan", {}).get("components", [])
-            found += [name for name in given if isinstance(given, list)]
+            if isinstance(given, str):
+                given = yaml.safe_load((folder / "vars/main.yml").read_text())[given.strip("{} ")]
+            found += given
     return sorted(set(found))

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ansible_collections.awsome.distributed_training.tests import support
 from ansible_collections.awsome.distributed_training.tests.local import cases
+from ansible_collections.awsome.distributed_training.tests.rendering import forked
 
 RUN_ID = "20261124T000000Z-abcd"
 
@@ -123,15 +123,17 @@ def answers(request: pytest.FixtureRequest, make_workplace: Callable[[str], Path
     tested = [name for name in REFUSALS if any(f"made[{name}]" in item.nodeid for item in request.session.items)]
     folder = make_workplace("refusals")
 
-    def ask(name: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    def ask(name: str, play: forked.Play) -> tuple[subprocess.CompletedProcess[str], set[str]]:
         standing, refusal = folder / name, REFUSALS[name]
         (standing / "mine").mkdir(parents=True)
         if refusal.case is not None:
             (standing / "mine/case.yml").write_text(refusal.case)
-        ran = support.play(["-e", refusal.args] if refusal.args else [], standing)
+        ran = play(["-e", refusal.args] if refusal.args else [], standing)
         return ran, {str(path.relative_to(standing)) for path in standing.rglob("*")} - {"mine", "mine/case.yml"}
 
-    return dict(zip(tested, cases.two_at_a_time([partial(ask, name) for name in tested]), strict=True))
+    with forked.plays(2) as play:
+        told = cases.two_at_a_time([partial(ask, name, play) for name in tested])
+    return dict(zip(tested, told, strict=True))
 
 
 @pytest.mark.parametrize("name", REFUSALS)

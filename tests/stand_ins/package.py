@@ -62,7 +62,7 @@ class Package:
             match = next(filter(None, (re.fullmatch(pattern, self.name) for pattern in patterns)), None)
             for path, text in files.items() if match else ():
                 assert match is not None
-                where = match.expand(re.sub("@([1-9])@", r"\\g<\1>", path))
+                where = match.expand(re.sub("@([1-9])@", r"\\g<\1>", path)).replace("@VERSION@", self.upstream_version)
                 held[where] = text.replace("@VERSION@", self.upstream_version)
         return held
 
@@ -71,8 +71,8 @@ class Package:
 def _contents() -> tuple[tuple[tuple[str, ...], dict[str, str]], ...]:
     """What packages hold beside a note: contents/NAME/packages has patterns of names, contents/NAME/root the files.
 
-    They are fake commands, and files that a role or a check reads; ``@VERSION@`` in them becomes the package's version,
-    ``@1@`` in their paths the first group of the pattern, ``@2@`` the second.
+    They are fake commands, and files that a role or a check reads; ``@VERSION@`` in them and in their paths becomes the
+    package's version, ``@1@`` in their paths the first group of the pattern, ``@2@`` the second.
     """
     found = []
     for listed in sorted((Path(__file__).parent / "contents").glob("*/packages")):

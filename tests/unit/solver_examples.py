@@ -263,6 +263,9 @@ R74 warn
 R76 check
   nvidia_driver=580.173.02 @os=amazon2023
   nvidia_driver=580.173.02 @os=ubuntu2404
+R77 refuse
+  nvidia_driver=580.173.02 @type=p6e-gb300.36xlarge
+  nvidia_driver=580.173.02 nvidia_imex=580.173.02 @type=p6e-gb300.36xlarge
 K18 refuse
   nvidia_container_toolkit=1.17.8 @os=nixos %container_engine=podman
   nvidia_container_toolkit=1.17.6 @os=nixos %container_engine=podman

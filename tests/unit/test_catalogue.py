@@ -304,7 +304,7 @@ def test_what_a_stack_leaves_out_for_an_os_is_not_named_for_it(stack: str) -> No
         ("long_term", "debian12", "x86_64", {"lustre_client"}),
         ("newest", "ubuntu2404", "x86_64", {"lustre_client"}),
         ("long_term", "amazon2023", "x86_64", {"pytorch_neuron"}),
-        ("newest", "debian13", "x86_64", {"nvidia_driver", "nvidia_fabricmanager", "dcgm", "lustre_client"}),
+        ("newest", "debian13", "x86_64", {"cuda", "dcgm", "lustre_client", "nccl", "nvidia_driver"}),
         ("long_term", "ubuntu2404", "aarch64", {"neuron_dkms", "neuron_runtime"}),
     ],
 )

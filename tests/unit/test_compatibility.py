@@ -87,6 +87,7 @@ def test_a_shipped_stack_is_accepted_everywhere(stack: str, os: str, name: str) 
         *((stack, os, "lustre_client") for stack in STACK["stacks"] for os in ("debian12", "debian13")),
         ("newest", "ubuntu2404", "lustre_client"),
         *((stack, "amazon2023", "pytorch_neuron") for stack in STACK["stacks"]),
+        *((stack, "debian13", "cuda") for stack in STACK["stacks"]),
         *((stack, "debian13", "nvidia_driver") for stack in STACK["stacks"]),
         *((stack, "debian13", "nvidia_fabricmanager") for stack in STACK["stacks"]),
     ],

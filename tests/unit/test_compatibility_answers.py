@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.compat
 )
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.tests import support
+from ansible_collections.awsome.distributed_training.tests.lint import solve
 
 OF = read_catalogues()
 SCRIPT = support.ROOT / "tests/lint/solve.py"
@@ -30,6 +33,13 @@ P5 = {"os": "ubuntu2204", "instance_type": "p5.48xlarge"}
 
 
 def ask(overrides: Any = None, **given: Any) -> Answer:
+    return _answer(json.dumps(overrides), json.dumps(given))
+
+
+@functools.cache
+def _answer(overrides_text: str, given_text: str) -> Answer:
+    """Each question once: all of the matrix takes a second."""
+    overrides, given = json.loads(overrides_text), json.loads(given_text)
     stack = catalogue.overridden(OF.stack, overrides) if overrides else OF.stack
     return answer(read_request(given), Catalogues(stack, OF.constraints, OF.types))
 
@@ -100,6 +110,19 @@ def test_the_matrix_of_the_shipped_stacks_is_accepted() -> None:
         for os in ("debian12", "debian13", "ubuntu2204", "ubuntu2404", "amazon2023"):
             assert any(line.split()[:3] == [stack, os, "x86_64"] for line in answered.lines), (stack, os)
     assert answered.lines[-1].endswith("0 expected omissions missing")
+
+
+def test_an_architecture_alone_asks_for_all_of_the_matrix_on_it() -> None:
+    answered = ask(arch="aarch64")
+    rows = [line.split()[:3] for line in answered.lines[1:-1]]
+    assert rows == [[stack, os, "aarch64"] for stack in OF.stack["stacks"] for os in catalogue.SYSTEMS]
+    assert answered.accepted
+    assert 0 < answered.values["combinations"] < ask().values["combinations"]
+
+
+def test_an_architecture_that_is_not_known_is_refused() -> None:
+    with pytest.raises(TrainingError, match="arch=arm64 is not known; fix: "):
+        ask(arch="arm64")
 
 
 def test_the_matrix_names_a_refusal_once_and_counts_its_places() -> None:
@@ -200,22 +223,22 @@ def test_an_upgrade_that_nothing_makes_possible_is_refused_with_the_rules() -> N
         (["stack_overrides=no-such-file.yml"], 2, "solve: no-such-file.yml: No such file or directory; fix: "),
     ],
 )
-def test_the_script_ends_with_the_status_of_its_answer(
-    words: list[str], status: int, told: str, tmp_path: Path
+def test_the_script_tells_its_answer_and_returns_its_status(
+    words: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = support.run([sys.executable, SCRIPT, *words], tmp_path)
-    assert ran.returncode == status, ran.stdout
-    assert told in ran.stdout
-    assert "Traceback" not in ran.stdout
-    assert status != 2 or len(ran.stdout.splitlines()) == 1
+    assert solve.main(words) == status
+    shown = "".join(capsys.readouterr())
+    assert told in shown
+    assert status != 2 or len(shown.splitlines()) == 1
 
 
-def test_the_script_reads_overrides_from_a_file(tmp_path: Path) -> None:
+def test_the_script_reads_overrides_from_a_file_and_ends_with_its_status(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("stacks: {long_term: {components: {nvidia_fabricmanager: 580.126.20}}}\n")
     words = ["stack_overrides=mine.yml", "os=ubuntu2204", "instance_type=p5.48xlarge"]
     ran = support.run([sys.executable, SCRIPT, *words], tmp_path)
     assert ran.returncode == 1
     assert "refused  R01: nvidia_fabricmanager 580.126.20 against nvidia_driver" in ran.stdout
+    assert "Traceback" not in ran.stdout
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.awsome.distributed_training.plugins.module_utils import component
+from ansible_collections.awsome.distributed_training.plugins.module_utils import catalogue, component
+from ansible_collections.awsome.distributed_training.plugins.module_utils.compatibility_answers import Catalogues
 from ansible_collections.awsome.distributed_training.plugins.module_utils.compatibility_catalogues import (
     read_catalogues,
 )
@@ -151,9 +152,8 @@ FABRIC = ["nvidia_fabricmanager", "nvlsm", "nvidia_imex"]
 
 
 def needed(instance_type: str | None) -> list[str]:
-    where = {"nvidia_imex": {"models": ["GB200", "GB300"]}}
     there = Platform("ubuntu2204", "x86_64", instance_type=instance_type)
-    return component.needed("nvidia_fabricmanager", FABRIC, where, NVIDIA, there, CATALOGUES)
+    return component.needed("nvidia_fabricmanager", FABRIC, NVIDIA, there, CATALOGUES)
 
 
 @pytest.mark.parametrize(
@@ -164,15 +164,53 @@ def needed(instance_type: str | None) -> list[str]:
         ("p6-b300.48xlarge", FABRIC[:2]),
         ("p6e-gb300.36xlarge", FABRIC[2:]),
         ("trn2.48xlarge", []),
+        ("m5.large", []),
     ],
 )
-def test_a_type_gets_what_a_rule_wants_present_or_a_condition_names(instance_type: str, expected: list[str]) -> None:
+def test_a_type_gets_what_a_rule_wants_present(instance_type: str, expected: list[str]) -> None:
     assert needed(instance_type) == expected
 
 
 def test_what_an_unknown_type_needs_is_not_guessed() -> None:
     with pytest.raises(TrainingError, match=r"nvidia_fabricmanager is not known: .*; fix: adt_instance_type"):
         needed(None)
+
+
+@pytest.mark.parametrize("instance_type", ["m5.large", "p3.16xlarge", "x9.nobody-knows"])
+@pytest.mark.parametrize(
+    ("name", "found"), [("dcgm", "4.6.0"), ("docker", "28.5.2"), ("efa", "1.49.0"), ("node_exporter", "1.11.0")]
+)
+def test_what_is_said_of_the_stack_or_not_known_of_a_type_refuses_no_version_that_stays(
+    instance_type: str, name: str, found: str
+) -> None:
+    there = Platform("ubuntu2204", "x86_64", kernel="6.8.0-1066-aws", instance_type=instance_type)
+    assert planned(name, Found({}, found), platform=there).kept
+
+
+def test_what_is_said_of_the_version_that_stays_refuses_it() -> None:
+    there = Platform("ubuntu2204", "x86_64", kernel="6.8.0-1066-aws", instance_type="p3.16xlarge")
+    with pytest.raises(TrainingError, match=r"R24: cuda 13\.2\.1 against type p3\.16xlarge"):
+        planned("cuda", Found({}, "13.2.1"), platform=there)
+
+
+def profiling(catalogues: Catalogues) -> dict[str, str]:
+    chosen = catalogue.chosen(catalogues.stack, None, UBUNTU.os, UBUNTU.arch)
+    return component.settled("dcgm_exporter", ["dcgm_exporter"], {"profiling": "used"}, chosen, UBUNTU, catalogues)
+
+
+def test_the_exporter_may_profile_with_the_packages_that_come_with_dcgm() -> None:
+    assert profiling(CATALOGUES) == {"profiling": "used"}
+
+
+def test_the_exporter_may_not_profile_without_them() -> None:
+    versions = {"4.7.0": {"bundles": None}}
+    with pytest.raises(TrainingError, match="dcgm_exporter: R57: no dcgm_proprietary against profiling=used"):
+        profiling(read_catalogues({"components": {"dcgm": {"versions": versions}}}))
+
+
+def test_a_type_tells_the_compute_capability_of_its_gpu() -> None:
+    told: dict[str, Any] = component.expected([], UBUNTU, CATALOGUES.types)
+    assert told["instance"]["accelerator"]["compute_capability"] == "9.0"
 
 
 def test_a_type_without_accelerators_is_no_error() -> None:

@@ -43,7 +43,8 @@ SETS = [
 
 
 def test_every_rule_of_the_facts_is_decided_or_said_not_to_be() -> None:
-    rules = {f"R{number:02d}" for number in range(1, 77)}
+    since = {"R77"}
+    rules = {f"R{number:02d}" for number in range(1, 77)} | since
     decided = {rule for rule in CONSTRAINTS["rules"] if rule.startswith("R")}
     assert decided | set(CONSTRAINTS["not_decided"]) == rules
     assert not decided & set(CONSTRAINTS["not_decided"])

@@ -169,5 +169,24 @@ def test_every_size_of_a_family_is_there(family: str, sizes: int) -> None:
     assert sum(name.split(".")[0] == family for name in NAMES) == sizes
 
 
+@pytest.mark.parametrize("model", sorted(TYPES["accelerators"]))
+def test_a_gpu_and_nothing_else_has_a_compute_capability(model: str) -> None:
+    about = TYPES["accelerators"][model]
+    assert ("compute_capability" in about) == (about["kind"] == "cuda")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "major"), [("ampere", {"8"}), ("ada", {"8"}), ("hopper", {"9"}), ("blackwell", {"10", "12"})]
+)
+def test_a_compute_capability_is_one_of_the_gpus_architecture(architecture: str, major: set[str]) -> None:
+    gpus = controller.read_catalogue("constraints")["gpus"]
+    of_it = {
+        about["compute_capability"].partition(".")[0]
+        for model, about in TYPES["accelerators"].items()
+        if gpus.get(model, {}).get("architecture") == architecture
+    }
+    assert of_it == major
+
+
 def test_no_accelerator_is_without_a_type() -> None:
     assert set(TYPES["accelerators"]) == {entry["accelerator"]["model"] for entry in TYPES["instance_types"].values()}

@@ -19,7 +19,7 @@ DOCUMENTS = [
     *((path.stem, path) for path in (ROOT / "data").glob("*.yml")),
     *(("launcher", path) for path in (ROOT / "data/launchers").glob("*.yml")),
     *(("evidence", path) for path in (ROOT / "evidence").glob("*.json")),
-    ("manifest", ROOT / "tests/unit/manifest_example.json"),
+    *((name, ROOT / f"tests/unit/{name}_example.json") for name in ("manifest", "validation")),
     *(("case", path) for path in (ROOT / "test_cases").glob("*/*/case.yml")),
     *(("molecule_scenario", path) for path in (ROOT / "molecule").glob("*/scenario.yml")),
 ]
@@ -141,9 +141,10 @@ def test_a_spoiled_document_gets_the_verdict_of_the_package(name: str) -> None:
     documents = spoiled(excerpt(document, keys(schema), set()))
     documents = documents[:: len(documents) // 400 + 1]
     package = Draft202012Validator(schema)
-    differing = [one for one in documents if (not validate(one, schema, "it")) != package.is_valid(one)]
+    theirs = [package.is_valid(one) for one in documents]
+    differing = [one for one, valid in zip(documents, theirs) if (not validate(one, schema, "it")) != valid]
     assert [json.dumps(one)[:300] for one in differing] == []
-    assert sum(not package.is_valid(one) for one in documents) > 10
+    assert theirs.count(False) > 10
 
 
 @pytest.mark.parametrize("keyword", ["not", "if", "maxItems", "format", "prefixItems", "exclusiveMinimum", "misspelt"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.awsome.distributed_training.plugins.module_utils import manifest
+from ansible_collections.awsome.distributed_training.plugins.module_utils import manifest, node_packages
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.plugins.module_utils.jsonschema_subset import validate
 from ansible_collections.awsome.distributed_training.plugins.modules import manifest_entry
@@ -128,6 +128,18 @@ def test_the_module_writes_for_everybody_to_read_and_only_what_is_new(tmp_path: 
     assert path.stat().st_mtime_ns == written
     assert module_call.call(manifest_entry, **asked, state="absent")["changed"] is True
     assert json.loads(path.read_text())["entries"] == []
+
+
+def test_the_module_notes_what_came_along_only_where_the_node_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "manifest.json"
+    monkeypatch.setattr(node_packages, "shown", lambda kind: {"ii there 1"} if kind == "apt" else set())
+    along = [{**PACKAGE, "package": name, "brought": True, "shown": f"ii {name} 1"} for name in ("there", "absent")]
+    module_call.call(manifest_entry, entries=[PACKAGE, *along], path=str(path))
+    document = json.loads(path.read_text())
+    assert problems(document) == []
+    assert sorted(entry["package"] for entry in document["entries"]) == sorted([str(PACKAGE["package"]), "there"])
 
 
 def test_the_module_does_not_make_a_manifest_to_take_something_away(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.awsome.distributed_training.plugins.module_utils.checks import registry
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.tests import support
@@ -109,6 +110,34 @@ def test_mutations_are_undone_one_by_one_and_mended_together() -> None:
     assert mended == mended_again == {"import_playbook": "/folder/converge.yml", "when": SEEN}
     assert last == {"import_playbook": "/folder/converge.yml", "when": "inventory_hostname == 'node'"}
     assert [task["name"] for task in end["tasks"]] == ["All checks of c pass"]
+
+
+def test_of_composed_roles_those_are_planned_that_a_mutation_is_caught_by() -> None:
+    scenario = parsed(
+        composed=True,
+        roles=["b", "c"],
+        mutations=[{**STOPPED, "undo": "true"}, {**STOPPED, "name": "again", "undo": "true"}],
+    )
+    (first,) = plays.mutations(scenario, CONVERGE, "node", FOLDER)
+    assert [task["name"] for task in first["tasks"][:3]] == ["Nothing fails", "What c has here", "Break | stopped"]
+    assert first["tasks"][1]["ansible.builtin.include_role"]["tasks_from"] == "preflight.yml"
+
+
+@pytest.mark.parametrize("name", [name for name in scenarios.names() if scenarios.read(name).composed])
+def test_a_composed_scenario_applies_an_image_and_checks_every_role_of_it(name: str) -> None:
+    scenario, folder = scenarios.read(name), support.ROOT / "molecule" / name
+    imported = [
+        (folder / play["ansible.builtin.import_playbook"]).resolve()
+        for play in yaml.safe_load((folder / "converge.yml").read_text())
+        if "ansible.builtin.import_playbook" in play
+    ]
+    assert [path.parent for path in imported] == [support.ROOT / "playbooks/images"]
+    (play,) = yaml.safe_load(imported[0].read_text())
+    applied = [one["role"].removeprefix(f"{support.COLLECTION}.") for one in play["roles"]]
+    elsewhere = {one["role"].rpartition(".")[2] for one in play["roles"] if "when" in one}
+    assert [role for role in applied if role in scenario.roles] == list(scenario.roles)
+    assert set(applied) - set(scenario.roles) <= elsewhere
+    assert all(one["tags"] == one["role"].rpartition(".")[2] for one in play["roles"])
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.awsome.distributed_training.plugins.module_utils import node_packages
 from ansible_collections.awsome.distributed_training.plugins.module_utils.errors import TrainingError
 from ansible_collections.awsome.distributed_training.plugins.modules import repository_source
 from ansible_collections.awsome.distributed_training.tests.mirror import origins, repositories
@@ -35,6 +36,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(repository_source, "ROOT", str(tmp_path))
     monkeypatch.setattr(repository_source, "refresh", lambda kind, name, root="": None)
     monkeypatch.setattr(repository_source, "known", lambda kind, packages: True)
+    monkeypatch.setattr(node_packages, "shown", lambda kind: set())
     return tmp_path
 
 
@@ -47,7 +49,11 @@ def served() -> Iterator[origins.Origin]:
 @pytest.fixture
 def asked(served: origins.Origin, keys: origins.Keys, vendor: str) -> dict[str, Any]:
     entry = repositories.serve(served, keys, "repo", vendor)
-    return {"repository": entry, "kind": "apt", "arch": "x86_64", "component": "tool"}
+    return {"components": [component("tool", entry)], "kind": "apt", "arch": "x86_64"}
+
+
+def component(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "version": "1", "repositories": [entry]}
 
 
 def files(node: Path) -> dict[str, bytes]:
@@ -65,7 +71,8 @@ def test_it_is_added_once_and_taken_away(node: Path, asked: dict[str, Any], vend
         f"etc/apt/sources.list.d/{name}.sources",
     ]
     assert added["files"] == would["files"]
-    assert (added["signer"], added["packages"][0]["package_version"]) == (vendor, repositories.VERSION)
+    (package,) = added["packages"]
+    assert (package["signer"], package["package_version"]) == (vendor, repositories.VERSION)
     assert module_call.call(repository_source, **asked)["changed"] is False
     assert module_call.call(repository_source, **asked, hold=False)["files"] == ["/etc/apt/preferences.d/adt-tool.pref"]
     assert module_call.call(repository_source, **asked, state="absent")["changed"] is True
@@ -107,6 +114,44 @@ def test_lists_that_do_not_know_a_package_yet_are_read_again(
     assert read == ["adt-127-0-0-1-repo"]
 
 
+def test_two_components_of_one_repository_are_one_source_and_each_its_own_hold(
+    node: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(repository_source, "refresh", lambda kind, name, root="": read.append(root and "trial" or name))
+    first = asked["components"][0]
+    both = [first, {**first, "name": "other"}]
+    added = module_call.call(repository_source, **{**asked, "components": both})
+    assert read == ["trial", added["names"][0]]
+    assert sorted(path.name for path in (node / "etc/apt/preferences.d").iterdir()) == [
+        "adt-other.pref",
+        "adt-tool.pref",
+    ]
+    assert [one["component"] for one in added["packages"]] == ["tool", "other"]
+
+
+def test_a_hold_alone_asks_nothing_of_the_package_manager(
+    node: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module_call.call(repository_source, **asked)
+    (node / "etc/apt/preferences.d/adt-tool.pref").unlink()
+
+    def refuse(kind: str, name: str, root: str = "") -> None:
+        raise TrainingError("its lists were read", "x")
+
+    monkeypatch.setattr(repository_source, "refresh", refuse)
+    assert module_call.call(repository_source, **asked)["files"] == ["/etc/apt/preferences.d/adt-tool.pref"]
+
+
+def test_it_says_whether_the_node_has_the_packages(
+    node: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module_call.call(repository_source, **asked)["installed"] is False
+    monkeypatch.setattr(node_packages, "shown", lambda kind: {f"ii {repositories.NAME} {repositories.VERSION}"})
+    monkeypatch.setattr(repository_source, "known", lambda kind, packages: pytest.fail("its lists were asked"))
+    assert module_call.call(repository_source, **asked)["installed"] is True
+
+
 def test_a_part_of_the_index_is_held_to_the_signed_one(
     node: Path, asked: dict[str, Any], served: origins.Origin
 ) -> None:
@@ -117,5 +162,5 @@ def test_a_part_of_the_index_is_held_to_the_signed_one(
 
 
 def test_an_entry_without_an_address_is_refused(node: Path) -> None:
-    answer = module_call.call(repository_source, repository={}, kind="apt", arch="x86_64", component="tool")
+    answer = module_call.call(repository_source, components=[component("tool", {})], kind="apt", arch="x86_64")
     assert answer["msg"] == "the repository has no base.url; fix: give an entry of repositories of the catalogue"

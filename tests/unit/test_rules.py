@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.awsome.distributed_training.tests.lint import evidence, rules
+from ansible_collections.awsome.distributed_training.tests.lint import evidence, role_docs, rules, support_page
 
 Rule = Callable[[rules.Files], Iterator[rules.Violation]]
 TASKS = "roles/slurm/tasks/main.yml"
@@ -202,7 +202,7 @@ def test_a_claim_without_evidence_is_refused() -> None:
 
 
 ROW = {"schema": 1, "subject": "a", "ran_on": "b", "kind": "GPU", "command": "c", "date": "2026-11-24",
-       "revision": "0a030e6", "result": "d"}  # fmt: skip
+       "revision": "0a030e6", "result": "d", "shows": [{"what": ["a"], "systems": ["b"], "state": "ran"}]}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,36 @@ def test_evidence_is_well_formed_and_told(row: dict[str, Any], page: str, place:
     schema = (rules.ROOT / "schemas/evidence.schema.json").read_text()
     files = {"evidence/one.json": json.dumps(row), "docs/evidence.md": page, "schemas/evidence.schema.json": schema}
     assert lines(rules.evidence_is_told, files) == place
+
+
+@pytest.mark.parametrize(
+    ("what", "stale", "place"),
+    [
+        ("a", "", []),
+        ("a", "An older page.", [("docs/support.md", 1)]),
+        ("b", "", [("evidence/one.json", 1)]),
+    ],
+)
+def test_the_support_page_tells_what_evidence_shows(what: str, stale: str, place: list[tuple[str, int]]) -> None:
+    row = {**ROW, "shows": [{"what": [what], "systems": ["x"], "state": "ran"}]}
+    files = {
+        "evidence/one.json": json.dumps(row),
+        "docs/evidence.md": evidence.page({"one": row}),
+        "schemas/evidence.schema.json": (rules.ROOT / "schemas/evidence.schema.json").read_text(),
+        "data/support.yml": "subjects: [{what: a}]",
+    }
+    files["docs/support.md"] = stale or support_page.page(files)
+    assert lines(rules.evidence_is_told, files) == place
+
+
+def test_a_readme_of_a_role_tells_its_variables() -> None:
+    specs = "argument_specs: {main: {options: {x_a: {description: A., type: int}}}}"
+    files = {"roles/x/meta/argument_specs.yml": specs, "roles/x/README.md": role_docs.told("# Role x\n", specs)}
+    assert lines(rules.readmes_of_roles_tell_their_variables, files) == []
+    files["roles/x/meta/argument_specs.yml"] = specs.replace("int", "str")
+    assert lines(rules.readmes_of_roles_tell_their_variables, files) == [("roles/x/README.md", 1)]
+    del files["roles/x/README.md"]
+    assert lines(rules.readmes_of_roles_tell_their_variables, files) == [("roles/x/README.md", 1)]
 
 
 def test_the_rules_see_the_project_but_not_what_others_wrote() -> None:

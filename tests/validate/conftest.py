@@ -79,7 +79,7 @@ class Cluster:
 
     def newest(self) -> dict[str, Any]:
         """The newest report."""
-        path = sorted((self.folder / "validations").glob("*/validation.json"))[-1]
+        path = max((self.folder / "validations").glob("*/validation.json"), key=lambda one: one.stat().st_mtime_ns)
         return dict(json.loads(path.read_text()))
 
     def remove(self) -> None:

@@ -12,6 +12,7 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.checks
     Expected,
     Judgement,
     Readings,
+    common,
     failed,
     passed,
 )
@@ -47,10 +48,7 @@ def _version(readings: Readings, expected: Expected) -> Judgement:
     match = re.search(r"^Initializing aws-ofi-nccl (\S+)$", readings["text"].out, re.MULTILINE)
     if not match:
         return failed("no libnccl-net.so on the loader's path says that it is aws-ofi-nccl", _AGAIN, "", wanted)
-    if match[1] != wanted:
-        again = f"{_AGAIN} with aws_ofi_nccl_preinstalled: replace"
-        return failed(f"the plugin is {match[1]}, not {wanted}", again, match[1], wanted)
-    return passed(match[1], wanted)
+    return common.judge_version(match[1], wanted, "the plugin is {}", "aws_ofi_nccl")
 
 
 def _libfabric(readings: Readings, expected: Expected) -> Judgement:

@@ -16,6 +16,7 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.checks
     File,
     Judgement,
     Probe,
+    Reading,
     Readings,
     failed,
     passed,
@@ -63,6 +64,35 @@ def judge_service(readings: Readings, unit: str, role: str, enabled: bool = True
     if enabled and shown.get("UnitFileState") not in ("enabled", "enabled-runtime", "static", "alias", "indirect"):
         return failed(f"{unit} does not start at boot", f"systemctl enable {unit}", state, wanted)
     return passed(state, wanted)
+
+
+def judge_version(found: str, wanted: str, told: str, role: str, fix: str = "") -> Judgement:
+    """The verdict on a version that something was found to have.
+
+    :param told: what has it, with ``{}`` for the version: ``aws is {}``.
+    :param fix: what to do about another; without it the role replaces what is there.
+    """
+    if found != wanted:
+        again = fix or f"apply role {role} with {role}_preinstalled: replace"
+        return failed(f"{told.format(found)}, not {wanted}", again, found, wanted)
+    return passed(found, wanted)
+
+
+def judge_program(told: Reading, pattern: str, program: str, wanted: str, role: str) -> Judgement:
+    """The verdict on a program that tells its version.
+
+    :param pattern: what it tells at the start of a line; its first group is the version.
+    """
+    found = re.search(pattern, told.out, re.MULTILINE)
+    if told.status != 0 or not found:
+        return failed(f"{program} does not run: {said(told)}", f"apply role {role}", limit=wanted)
+    return judge_version(found[1], wanted, f"{program} is {{}}", role)
+
+
+def said(reading: Reading) -> str:
+    """Why a command failed, in a line: the first that it wrote, or its status."""
+    lines = [*reading.err.splitlines(), *reading.lines]
+    return next((line.strip() for line in lines if line.strip()), f"status {reading.status}")
 
 
 def repository(role: str, component: str, name: str = "repository") -> Check:

@@ -56,14 +56,8 @@ def _engine(readings: Readings, expected: Expected) -> Judgement:
     info, problem = engine(readings["info"])
     if problem:
         return failed(f"the engine does not answer: {problem}", "journalctl --unit docker", limit=wanted)
-    if info["ServerVersion"] != wanted:
-        return failed(
-            f"the engine that runs is {info['ServerVersion']}, not {wanted}",
-            "systemctl restart docker; or apply role docker with docker_preinstalled: replace",
-            info["ServerVersion"],
-            wanted,
-        )
-    return passed(wanted, wanted)
+    fix = "systemctl restart docker; or apply role docker with docker_preinstalled: replace"
+    return common.judge_version(info["ServerVersion"], wanted, "the engine that runs is {}", "docker", fix)
 
 
 def _settings(readings: Readings, expected: Expected) -> Judgement:

@@ -16,6 +16,7 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.checks
     Judgement,
     Probe,
     Readings,
+    common,
     failed,
     passed,
     skipped,
@@ -55,10 +56,7 @@ def _installer(readings: Readings, expected: Expected) -> Judgement:
     found = re.search(r"^# EFA installer version: (\S+)", readings["listed"].out, re.MULTILINE)
     if not found:
         return failed(f"{_LISTED} names no version", "apply role efa", limit=wanted)
-    if found[1] != wanted:
-        again = "apply role efa with efa_preinstalled: replace"
-        return failed(f"EFA installer {found[1]}, not {wanted}", again, found[1], wanted)
-    return passed(found[1], wanted)
+    return common.judge_version(found[1], wanted, "EFA installer {}", "efa")
 
 
 def _driver(readings: Readings, expected: Expected) -> Judgement:

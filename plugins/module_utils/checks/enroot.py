@@ -17,8 +17,8 @@ from ansible_collections.awsome.distributed_training.plugins.module_utils.checks
     File,
     Judgement,
     Probe,
-    Reading,
     Readings,
+    common,
     failed,
     passed,
 )
@@ -40,21 +40,9 @@ _NAMESPACE = Command((*_NOBODY, "enroot-nsenter", "--user", "--mount", "--remap-
 """As enroot itself starts a container (src/docker.sh), for a user without rights."""
 
 
-def _said(reading: Reading) -> str:
-    lines = [*reading.err.splitlines(), *reading.lines]
-    return next((line.strip() for line in lines if line.strip()), f"status {reading.status}")
-
-
 def _version(readings: Readings, expected: Expected) -> Judgement:
-    wanted, told = expected["versions"]["enroot"], readings["version"]
-    found = told.out.strip()
-    if told.status != 0 or not re.fullmatch(r"[0-9][0-9.]*", found):
-        return failed(f"enroot does not run: {_said(told)}", "apply role enroot", limit=wanted)
-    if found != wanted:
-        return failed(
-            f"enroot is {found}, not {wanted}", "apply role enroot with enroot_preinstalled: replace", found, wanted
-        )
-    return passed(found, wanted)
+    wanted = expected["versions"]["enroot"]
+    return common.judge_program(readings["version"], r"\A\s*([0-9][0-9.]*)\s*\Z", "enroot", wanted, "enroot")
 
 
 def _capabilities(readings: Readings, expected: Expected) -> Judgement:
@@ -94,7 +82,7 @@ def _namespace(readings: Readings, expected: Expected) -> Judgement:
                 sysctls["most"],
                 "more than 1",
             )
-        return failed(f"an ordinary user gets no namespace: {_said(made)}", "apply role enroot; see R69")
+        return failed(f"an ordinary user gets no namespace: {common.said(made)}", "apply role enroot; see R69")
     return passed("AppArmor by enroot's profile" if restricted else "")
 
 
@@ -102,7 +90,7 @@ def _settings(readings: Readings, expected: Expected) -> Judgement:
     settings, info = expected["enroot"]["settings"], readings["info"]
     if info.status != 0:
         return failed(
-            f"enroot does not tell its settings: {_said(info)}",
+            f"enroot does not tell its settings: {common.said(info)}",
             "bash -n on the files of /etc/enroot; an enroot without it is too old: enroot_preinstalled: replace",
         )
     # NVIDIA/enroot 8ea147d enroot.in, enroot::info: "  NAME=value", the shell's expansions done

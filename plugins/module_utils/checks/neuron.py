@@ -56,8 +56,7 @@ def _devices(readings: Readings, expected: Expected) -> Judgement:
     found = _ROW.findall(told.out)
     fix = "dmesg | grep -i neuron; modprobe neuron"
     if told.status != 0:
-        said = [line for line in (told.err + told.out).splitlines() if line.strip()]
-        return failed(f"neuron-ls: {said[0] if said else f'status {told.status}'}", fix, limit=wanted, unit="devices")
+        return failed(f"neuron-ls: {common.said(told)}", fix, limit=wanted, unit="devices")
     if len(found) != wanted:
         return failed(f"neuron-ls shows {len(found)} devices, not {wanted}", fix, len(found), wanted, "devices")
     return passed(wanted, wanted, unit="devices")

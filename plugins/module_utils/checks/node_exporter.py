@@ -38,10 +38,8 @@ def _version(readings: Readings, expected: Expected) -> Judgement:
     ]
     if not found:
         return failed("the page is not node_exporter's", "see what else listens there", limit=wanted)
-    if found[0] != wanted:
-        fix = "systemctl restart node_exporter; role node_exporter with node_exporter_preinstalled: replace"
-        return failed(f"node_exporter {found[0]} runs, not {wanted}", fix, found[0], wanted)
-    return passed(found[0], wanted)
+    fix = "systemctl restart node_exporter; role node_exporter with node_exporter_preinstalled: replace"
+    return common.judge_version(found[0], wanted, "node_exporter {} runs", "node_exporter", fix)
 
 
 def _textfile(readings: Readings, expected: Expected) -> Judgement:

@@ -39,11 +39,7 @@ def _version(readings: Readings, expected: Expected) -> Judgement:
     if told.status != 0 or not found:
         said = [*told.err.split("\n"), *told.lines]
         return failed(f"nvidia-ctk does not run: {next(filter(None, said), told.status)}", _AGAIN, limit=wanted)
-    if found[1] != wanted:
-        return failed(
-            f"nvidia-ctk is {found[1]}, not {wanted}", f"{_AGAIN} with {_ROLE}_preinstalled: replace", found[1], wanted
-        )
-    return passed(wanted, wanted)
+    return common.judge_version(found[1], wanted, "nvidia-ctk is {}", _ROLE)
 
 
 def _links(readings: Readings, expected: Expected) -> Judgement:
