@@ -277,7 +277,8 @@ def parts(events: Sequence[Mapping[str, Any]], roles: Sequence[str]) -> Took:
         elif event["_event"].startswith("v2_runner_on_") and event["task"]["id"] == task:
             for result in event["hosts"].values():
                 action = str(result.get("action", "")).rpartition(".")[2]
-                looped = max(1, len(result.get("results", [])))
+                items = result.get("results", [])
+                looped = len(items) if items and all("ansible_loop_var" in item for item in items) else 1
                 if not result.get("skipped") and action not in ON_CONTROLLER:
                     took.starts += STARTS.get(action, 1) * looped
         elif event["_event"].endswith("on_stats") and current:

@@ -73,6 +73,34 @@ role_cuda() {
     ldconfig
 }
 
+role_gdrcopy() {
+    local folder=/usr/local/src/gdrcopy-build source="/usr/src/gdrdrv-$GDRCOPY_VERSION"
+    if [ ! -e "/opt/gdrcopy/$GDRCOPY_VERSION/bin/gdrcopy_sanity" ]; then
+        $install g++ make
+        fetch "$GDRCOPY_FILE" "$GDRCOPY_SHA256"
+        rm --recursive --force "$folder"
+        mkdir "$folder"
+        tar --extract --gzip --file="/usr/local/src/${GDRCOPY_FILE##*/}" --directory="$folder" --strip-components=1
+        (cd "$folder" && make --jobs="$(nproc)" prefix="/opt/gdrcopy/$GDRCOPY_VERSION" CUDA=/usr/local/cuda install)
+        mkdir --parents "$source"
+        cp --recursive "$folder"/src/gdrdrv/. "$folder"/scripts "$folder"/packages/dkms.conf "$source"
+        sed --in-place "s/@FULL_VERSION@/$GDRCOPY_VERSION/; s/@VERSION@/$GDRCOPY_VERSION/; s,@MODULE_LOCATION@,/kernel/drivers/misc/," "$source/dkms.conf"
+        rm --recursive "$folder"
+        dkms add -m gdrdrv -v "$GDRCOPY_VERSION"
+        for step in build install; do
+            NVIDIA_SRC_DIR=$(find /usr/src -path '*nvidia-*' -name nv-p2p.c -exec dirname {} + | head -n 1) \
+                dkms "$step" --force -m gdrdrv -v "$GDRCOPY_VERSION" -k "$(uname -r)"
+        done
+    fi
+    echo "/opt/gdrcopy/$GDRCOPY_VERSION/lib" >/etc/ld.so.conf.d/000_gdrcopy.conf
+    ldconfig
+    printf '%s\n' '[Unit]' 'After=nvidia-persistenced.service' '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' 'ExecStart=modprobe gdrdrv' \
+        "ExecStart=sh -c 'rm -f /dev/gdrdrv && mknod -m 666 /dev/gdrdrv c \$\$(sed -n \"s/ gdrdrv\$\$//p\" /proc/devices) 0'" \
+        '[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/gdrcopy.service
+    systemctl daemon-reload
+    systemctl enable --quiet --now gdrcopy
+}
+
 role_nccl() {
     if [ ! -e "/opt/nccl/$NCCL_VERSION/include/nccl.h" ]; then
         $install g++ make
@@ -105,6 +133,20 @@ role_efa() {
     dkms build --force -m efa-nv-peermem -v "$version" -k "$(uname -r)"
     dkms install --force -m efa-nv-peermem -v "$version" -k "$(uname -r)"
     echo efa_nv_peermem >/etc/modules-load.d/efa-nv-peermem.conf
+}
+
+role_nccl_tests() {
+    if [ ! -e /opt/nccl-tests/bin/all_reduce_perf ]; then
+        fetch "$NCCL_TESTS_FILE" "$NCCL_TESTS_SHA256"
+        local folder=/usr/local/src/nccl-tests-build
+        rm --recursive --force "$folder"
+        mkdir "$folder"
+        tar --extract --gzip --file="/usr/local/src/${NCCL_TESTS_FILE##*/}" --directory="$folder" --strip-components=1
+        (cd "$folder" && make --jobs="$(nproc)" MPI=0 CUDA_HOME=/usr/local/cuda NCCL_HOME="/opt/nccl/$NCCL_VERSION" NVCC_GENCODE="$NCCL_GENCODE")
+        mkdir --parents /opt/nccl-tests/bin
+        install --mode=0755 "$folder"/build/*_perf /opt/nccl-tests/bin
+        rm --recursive "$folder"
+    fi
 }
 
 role_docker() {
@@ -142,6 +184,23 @@ role_enroot() {
     systemd-tmpfiles --create /etc/tmpfiles.d/enroot.conf
     echo '-kernel.unprivileged_userns_clone = 1' >/etc/sysctl.d/90-enroot.conf
     sysctl --quiet --ignore --load=/etc/sysctl.d/90-enroot.conf
+}
+
+role_pyxis() {
+    if [ ! -e /usr/local/lib/slurm/spank_pyxis.so ]; then
+        fetch "$PYXIS_FILE" "$PYXIS_SHA256"
+        local folder=/usr/local/src/pyxis-build
+        rm --recursive --force "$folder"
+        mkdir "$folder"
+        tar --extract --gzip --file="/usr/local/src/${PYXIS_FILE##*/}" --directory="$folder" --strip-components=1
+        (cd "$folder" && CPPFLAGS=-I/usr/include make install)
+        rm --recursive "$folder"
+    fi
+    mkdir --parents /etc/slurm/plugstack.conf.d
+    echo 'required /usr/local/lib/slurm/spank_pyxis.so' >/etc/slurm/plugstack.conf.d/pyxis.conf
+    echo 'include /etc/slurm/plugstack.conf.d/*' >/etc/slurm/plugstack.conf
+    echo 'd /run/pyxis 0755 root root -' >/etc/tmpfiles.d/pyxis.conf
+    systemd-tmpfiles --create /etc/tmpfiles.d/pyxis.conf
 }
 
 role_dcgm() {

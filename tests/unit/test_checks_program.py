@@ -38,7 +38,6 @@ def tool(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
-
 def test_the_same_files_give_the_same_program(program: Path) -> None:
     assert program.read_bytes() == checks_program.program(controller.ROOT, DATA)
 

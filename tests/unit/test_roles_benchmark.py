@@ -48,7 +48,7 @@ def test_what_an_inner_role_takes_counts_for_the_one_that_called_it(roles: Modul
         task(2, "one"),
         ended(2, "ansible.builtin.assert"),
         task(3, "repository"),
-        ended(3, "ansible.builtin.command", results=[{}, {}]),
+        ended(3, "ansible.builtin.command", results=[{"ansible_loop_var": "item"}] * 2),
         task(7, "one", "v2_playbook_on_handler_task_start"),
         ended(7, "ansible.builtin.copy"),
         task(8, "two"),
