@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # What the roles of a ParallelCluster GPU node do, as a plain script for Ubuntu and Debian: the same packages from the same
 # repositories with the same key, files held to the same digests, the same settings, the same services. benchmarks/roles.py
 # writes the names in capitals before it; it prints the milliseconds of each role. No check of the node, no manifest.
