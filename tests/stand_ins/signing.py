@@ -50,7 +50,7 @@ class Keyring:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         call(["gpgconf", "--homedir", self.home, "--kill", "all"])
-        shutil.rmtree(self.home)
+        shutil.rmtree(self.home, ignore_errors=True)  # the agent removes its sockets at the same time
 
     def key(self, who: str) -> Key:
         """The key that stands for a signer, named by fingerprint, address or host.
